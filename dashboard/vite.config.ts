@@ -2,7 +2,7 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { defineConfig, type Plugin } from 'vite';
 
-/** The list of the assets for the server, which has them in its binary. */
+/** Writes the list of assets, which the server embeds in its binary. */
 function assetList(): Plugin {
   let directory = '';
   return {
@@ -23,7 +23,7 @@ export default defineConfig({
   plugins: [assetList()],
   build: {
     target: ['chrome123', 'firefox120', 'safari17.5'],
-    // A data: address would need a hole in the policy.
+    // The Content-Security-Policy blocks data: addresses.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: true,

@@ -1,12 +1,12 @@
-// Requests to the server this page came from, with the key the user signed in with.
+// Requests to the server of this page, with the key of the signed-in user.
 import { signal } from '@preact/signals';
 import type { Problem as ProblemBody } from './types';
 
 const NAME = 'claude-runner.key';
 
-/** The API key; `null` where none was given (yet). */
+/** The API key; `null` without one. */
 export const key = signal<string | null>(sessionStorage.getItem(NAME) ?? localStorage.getItem(NAME));
-/** The server wants a key, and has not got a good one. */
+/** True while the server requires a key and the page has no valid one. */
 export const locked = signal(false);
 
 export function signIn(value: string, remember: boolean): void {
@@ -22,7 +22,7 @@ export function signOut(): void {
   key.value = null;
 }
 
-/** What the server says is wrong: problem+json, or that there is no server. */
+/** The error of a request: the server's problem+json, or a missing answer. */
 export class Problem extends Error {
   constructor(
     readonly status: number,
@@ -33,7 +33,7 @@ export class Problem extends Error {
     super(sentence);
   }
 
-  /** The field that the sentence begins with, as in `maxTurns: it must be …`. */
+  /** The name of the field at the start of the sentence, as in `maxTurns: it must be …`. */
   get field(): string | null {
     return /^([A-Za-z]\w*)(?::| is missing| required)/.exec(this.message)?.[1] ?? null;
   }
@@ -46,7 +46,7 @@ export interface Request {
   signal?: AbortSignal;
 }
 
-/** The answer, if it is a good one. Throws a `Problem` otherwise. */
+/** Returns a successful answer. Throws a `Problem` otherwise. */
 export async function call(path: string, request: Request = {}, withKey: string | null = key.value): Promise<Response> {
   const headers: Record<string, string> = { accept: request.accept ?? 'application/json' };
   if (withKey) headers['authorization'] = `Bearer ${withKey}`;
@@ -66,7 +66,7 @@ export async function call(path: string, request: Request = {}, withKey: string 
   }
   if (answer.ok) return answer;
   const problem = await problemOf(answer);
-  // A key that was good and is no longer, or one that is needed now.
+  // The key is no longer valid, or the server requires one now.
   if (problem.status === 401 && withKey === key.value) locked.value = true;
   throw problem;
 }
@@ -87,12 +87,12 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await (await call(path, { signal })).json()) as T;
 }
 
-/** The address of the page after this one; `null` on the last page. */
+/** Returns the address of the next page; `null` on the last page. */
 export function nextPage(answer: Response): string | null {
   return /<([^>]+)>; rel="next"/.exec(answer.headers.get('link') ?? '')?.[1] ?? null;
 }
 
-/** All rows of a list. The server ends a page before 4 MiB, whatever `limit` is. */
+/** Returns all rows of a list. The server ends a page before 4 MiB, regardless of `limit`. */
 export async function all<T>(path: string): Promise<T[]> {
   const rows: T[] = [];
   for (let next: string | null = path; next; ) {
@@ -108,7 +108,7 @@ export async function send<T>(method: string, path: string, body?: unknown): Pro
   return (answer.status === 204 ? undefined : await answer.json()) as T;
 }
 
-/** Lines of JSON as they come. `onHeaders` gets the headers before the first of them. */
+/** Yields lines of JSON as they arrive. `onHeaders` is called with the headers before the first line. */
 export async function* lines<T>(path: string, signal?: AbortSignal, onHeaders?: (headers: Headers) => void): AsyncGenerator<T[]> {
   const answer = await call(path, { accept: 'application/x-ndjson', signal });
   onHeaders?.(answer.headers);
@@ -126,7 +126,7 @@ export async function* lines<T>(path: string, signal?: AbortSignal, onHeaders?: 
   }
 }
 
-/** Saves what a route answers. A link could not send the key. */
+/** Saves the answer of a route as a file. A plain link cannot send the key. */
 export async function download(path: string, name: string): Promise<void> {
   const address = URL.createObjectURL(await (await call(path, { accept: '*/*' })).blob());
   const link = document.createElement('a');
@@ -138,12 +138,12 @@ export async function download(path: string, name: string): Promise<void> {
 
 export const id = encodeURIComponent;
 
-/** `text` as one word of a POSIX shell. */
+/** Quotes `text` as one word of a POSIX shell. */
 export function quoted(text: string): string {
   return /^[\w./:=@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** A request as a line for a terminal. The key stays out of it: what is copied is pasted into chats. */
+/** Returns a request as a curl command. It omits the key, because people paste copied commands into chats. */
 export function curl(path: string, method = 'GET', body?: unknown): string {
   const parts = ['curl'];
   if (method !== 'GET' && body === undefined) parts.push('-X', method);

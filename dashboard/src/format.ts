@@ -1,4 +1,4 @@
-// Numbers and times as a person reads them. Digits are aligned by the style sheet.
+// Formats numbers and times for people. The style sheet aligns digits.
 
 export function money(dollars: number | null | undefined): string {
   if (dollars === null || dollars === undefined) return '–';
@@ -29,7 +29,7 @@ export function count(value: number): string {
   return value.toLocaleString('en-US');
 }
 
-/** 1.2k, 3.4M: where there is no room. */
+/** A compact number, as in 1.2k and 3.4M. */
 export function short(value: number): string {
   return Intl.NumberFormat('en-US', { notation: 'compact', maximumFractionDigits: 1 }).format(value);
 }
@@ -45,7 +45,7 @@ export function ago(time: string | null | undefined, now: number): string {
   return days < 730 ? `${days} d ago` : `${Math.floor(days / 365)} years ago`;
 }
 
-/** How long until then. */
+/** The time until `time`. */
 export function ahead(time: string, now: number): string {
   const seconds = Math.ceil((Date.parse(time) - now) / 1000);
   if (seconds <= 0) return 'now';
@@ -62,7 +62,7 @@ export function full(time: string): string {
   return new Date(time).toLocaleString([], { dateStyle: 'medium', timeStyle: 'medium' });
 }
 
-/** What an `errorType` means, in words. */
+/** An `errorType` in words. */
 export function reason(errorType: string): string {
   return errorType.replaceAll('_', ' ');
 }
@@ -72,7 +72,7 @@ export function pretty(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value, null, 2) ?? '';
 }
 
-/** An answer in words where it has some: Markdown, or `null` for one that is data only. */
+/** The answer's text as Markdown; `null` if the answer is data only. */
 export function words(answer: { response?: string | null; output?: unknown; summary?: string | null }): string | null {
   if (answer.response) return answer.response;
   const output = answer.output;
@@ -83,13 +83,13 @@ export function words(answer: { response?: string | null; output?: unknown; summ
   return answer.summary ?? null;
 }
 
-/** Characters that have no shape of their own, as ones that have: nobody is led astray by a name. */
+/** Replaces invisible characters with visible ones, so that a name cannot mislead. */
 export function plainName(name: string): string {
   return name.replace(/[\u0000-\u001f]/g, (char) => String.fromCharCode(0x2400 + char.charCodeAt(0)))
     .replace(/[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g, (char) => `\u2039U+${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}\u203a`);
 }
 
-/** As a sentence begins. A field's name stays as it is. */
+/** Capitalises a sentence, but keeps a field's name at its start. */
 export function upper(sentence: string): string {
   return /^[a-z]+[A-Z]|^\w+:/.test(sentence) ? sentence : sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }

@@ -8,13 +8,13 @@ export type Connection = 'connecting' | 'live' | 'lost';
 export const tasks = signal<ReadonlyMap<string, Task>>(new Map());
 export const sessions = signal<ReadonlyMap<string, Session>>(new Map());
 export const connection = signal<Connection>('connecting');
-/** The first lists are here. */
+/** True once the first lists are loaded. */
 export const loaded = signal(false);
-/** Why the lists cannot be had, where it is not the connection. */
+/** The error that prevents loading the lists, other than a lost connection. */
 export const trouble = signal<Problem | null>(null);
 /** The address of the next page of older tasks. */
 export const older = signal<string | null>(null);
-/** Grows with every return after a loss. */
+/** The number of reconnects after a lost connection. */
 export const returns = signal(0);
 
 const PAGE = 200;
@@ -22,7 +22,7 @@ const MAX_WAIT_MS = 5000;
 
 let current: AbortController | null = null;
 
-/** Begins, or begins anew with another key. */
+/** Starts watching, or restarts with another key. */
 export function watch(): void {
   current?.abort();
   current = new AbortController();
@@ -44,7 +44,7 @@ async function follow(signal: AbortSignal): Promise<void> {
   let wait = 250;
   while (!signal.aborted && !locked.value) {
     try {
-      // It begins with `reload`, so nothing falls between the lists and the changes.
+      // The stream starts with `reload`, so no change is lost between the lists and the stream.
       for await (const found of lines<Change>('/watch', signal)) {
         if (connection.value === 'lost') returns.value += 1;
         connection.value = 'live';
@@ -66,12 +66,12 @@ async function follow(signal: AbortSignal): Promise<void> {
   }
 }
 
-/** The newest tasks and all sessions, in place of what was known. */
+/** Replaces the lists with the newest tasks and all sessions. */
 async function list(): Promise<void> {
   const [answer, found] = await Promise.all([call(`/tasks?limit=${PAGE}`), all<Session>('/sessions')]);
   const newest = (await answer.json()) as Task[];
   const next = nextPage(answer);
-  // Work that is not done may be older than a page of work that is.
+  // Unfinished tasks may be older than the first page of finished ones.
   const open = next ? await Promise.all(['queued', 'running'].map((status) => all<Task>(`/tasks?limit=500&status=${status}`))) : [];
   batch(() => {
     tasks.value = new Map([...newest, ...open.flat()].map((task) => [task.taskId, task]));
@@ -82,7 +82,7 @@ async function list(): Promise<void> {
   });
 }
 
-/** Adds the page that `older` names, or the newest hits of a search. */
+/** Adds the next page of older tasks, or the newest matches of a search. */
 export async function more(path: string, isPage: boolean): Promise<void> {
   const answer = await call(path);
   const found = (await answer.json()) as Task[];
@@ -116,7 +116,7 @@ function apply(found: Change[]): void {
   });
 }
 
-/** What a page learned about one task goes into the lists too. */
+/** Updates one task in the lists with a record that a page has read. */
 export function learned(task: Task): void {
   const next = new Map(tasks.value);
   next.set(task.taskId, task);

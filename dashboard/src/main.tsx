@@ -18,7 +18,7 @@ import './style.css';
 function App() {
   const [asked, setAsked] = useState(false);
   useEffect(() => {
-    // Finds out if a key is needed, before anything is shown that needs one.
+    // Check whether the server requires a key before showing any page.
     call('/tasks?limit=1').then(
       () => { watch(); setAsked(true); },
       (error: unknown) => {

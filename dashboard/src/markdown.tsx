@@ -1,12 +1,12 @@
-// Markdown of an agent as elements. Its parser gives tokens; what stands in them becomes text of elements made here, so nothing
-// that an agent writes is ever read as markup by the browser. HTML is shown as it was written.
+// Renders an agent's Markdown. The parser returns tokens, and each token's content becomes a text node, so the browser never
+// parses an agent's output as markup. HTML is shown as source text.
 import { type Token, type Tokens, lexer } from 'marked';
 import type { ComponentChildren } from 'preact';
 import { useMemo } from 'preact/hooks';
 
-/** Deeper nesting is shown as it was written. */
+/** Deeper nesting is shown as source text. */
 const MAX_DEPTH = 24;
-/** Longer text is not parsed: nobody reads it as a page. */
+/** Longer text is shown as source text. */
 const MAX_CHARS = 200_000;
 
 export function Markdown({ text }: { text: string }) {
@@ -96,7 +96,7 @@ function inline(tokens: Token[] | undefined, depth: number): ComponentChildren[]
         return <Outside href={href}>{within()}</Outside>;
       }
       case 'image': {
-        // Loading one would tell its host who reads.
+        // Loading an image would reveal the reader to its host.
         const { href, text } = token as Tokens.Image;
         return <Outside href={href}>{entities(text) || 'image'}</Outside>;
       }
@@ -116,7 +116,7 @@ function Code({ text }: { text: string }) {
   return <pre class="code" tabIndex={0}><code>{text}</code></pre>;
 }
 
-/** A link to another site, if it is one: other schemes are text. */
+/** A link to another site. An address with another scheme than http, https and mailto is shown as text. */
 export function Outside({ href, children }: { href: string; children: ComponentChildren }) {
   const safe = safeAddress(href);
   if (!safe) return <span>{children}</span>;

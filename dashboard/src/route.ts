@@ -1,4 +1,4 @@
-// Where the user is: the part of the address after `#`, so that a reload, a bookmark and the back button work.
+// The route is the fragment of the address, so that a reload, a bookmark and the back button work.
 import { computed, signal } from '@preact/signals';
 
 const hash = signal(location.hash);
@@ -8,7 +8,7 @@ for (const change of ['hashchange', 'popstate']) {
   });
 }
 
-/** `['tasks', ID]`, decoded, and the query behind it. */
+/** The decoded parts of the path, as in `['tasks', ID]`, and the query. */
 export const route = computed(() => {
   const [path = '', query = ''] = hash.value.replace(/^#\/?/, '').split('?');
   const parts = path.split('/').filter(Boolean).map(decoded);
@@ -31,7 +31,7 @@ export function go(...parts: string[]): void {
   location.hash = href(...parts);
 }
 
-/** Changes the query: with a step in the history where it leads to another place, without one for filters. */
+/** Changes the query. `isStep` adds a step to the history, for navigation; a filter adds none. */
 export function setQuery(changes: Record<string, string>, isStep = false): void {
   const { parts, query } = route.peek();
   const next = new URLSearchParams(query);

@@ -1,4 +1,4 @@
-// A session's events over a WebSocket: opened with a ticket, opened again after every cut with the cursor of the last event.
+// A session's events over a WebSocket. A ticket opens it; after every interruption it reconnects with the cursor of the last event.
 import { Problem, id, locked, send } from './api';
 import { pause } from './live';
 import type { Connected, RunnerEvent, Ticket } from './types';
@@ -11,12 +11,12 @@ export interface Subscriber {
 }
 
 const MAX_WAIT_MS = 3000;
-/** Not a close code: the stream is of another life of the session. */
+/** Not a real close code. It means that the session was deleted and created again. */
 const RENEWED = 0;
-/** The session is gone, or the key. */
+/** The codes after which no reconnect can succeed: the session was deleted or the key revoked. */
 const FINAL = new Set([RENEWED, 1000, 4001]);
 
-/** Follows one life of a session. `epoch`: the life that `since` is of; undefined for the present one. */
+/** Follows one life of a session. `epoch` is the life of `since`; undefined means the current one. */
 export function subscribe(session: string, epoch: string | undefined, since: number, subscriber: Subscriber): () => void {
   const stop = new AbortController();
   void run(session, epoch, since, subscriber, stop.signal);
@@ -49,11 +49,11 @@ async function run(session: string, epoch: string | undefined, since: number, su
             [lost, wait] = [false, 200];
             return;
           }
-          // The session was deleted: the one that has its name now is another.
+          // The session was deleted, and the name belongs to a new one.
           if (event.type === 'gap' && event.reason === 'renewed') return done(RENEWED);
           if ('seq' in event) last = event.seq;
           waiting.push(event);
-          // A frame's worth at once, so that a fast agent does not make a slow page. Timers run in hidden tabs too.
+          // Deliver the events of two frames together, so that a fast agent does not slow the page. Timers run in hidden tabs too.
           if (!scheduled) {
             scheduled = true;
             setTimeout(deliver, 32);
@@ -66,7 +66,7 @@ async function run(session: string, epoch: string | undefined, since: number, su
         socket.close();
       }
       deliver();
-      // Closed from here: nothing was lost.
+      // The page closed the stream itself.
       if (signal.aborted) return;
       if (code === 4001) locked.value = true;
       if (FINAL.has(code)) return subscriber.state('ended', false);

@@ -1,5 +1,5 @@
-// Events made into what a person reads: pieces of text joined, tool calls with their results, subagents inside the call that
-// started them. Blocks are changed in place; a block's `rev` tells the part of the page that shows it.
+// Converts events into a transcript: joins pieces of text, pairs tool calls with results, and nests subagents in the call that
+// started them. Blocks change in place; a block's `rev` notifies the component that shows it.
 import { type Signal, signal } from '@preact/signals';
 import { upper } from './format';
 import type { RunnerEvent } from './types';
@@ -15,7 +15,7 @@ export interface Prose extends Base {
   kind: 'thinking' | 'text';
   text: string;
   open: boolean;
-  /** `seq` of each piece, and the length of the text before it. */
+  /** The `seq` of each piece and the length of the text before it. */
   pieces: [number, number][];
 }
 
@@ -25,7 +25,7 @@ export interface Tool extends Base {
   toolUseId: string;
   input: unknown;
   result: string | null;
-  /** The task ended before it did. */
+  /** True if the task ended before the call did. */
   stopped: boolean;
   isError: boolean;
   cut: boolean;
@@ -45,7 +45,7 @@ export type Block = Prose | Tool | Note;
 
 export class Transcript {
   readonly blocks: Block[] = [];
-  /** Grows when a block comes or goes at the top. */
+  /** Increases when a top-level block is added or removed. */
   readonly rev = signal(0);
   last = 0;
   count = 0;
@@ -54,7 +54,7 @@ export class Transcript {
   private next = 1;
   private grown = false;
 
-  /** Takes events in their order; those seen already are passed over. */
+  /** Adds events in their order and skips duplicates. */
   take(events: RunnerEvent[]): void {
     for (const event of events) {
       const seq = numberOf(event);
@@ -106,16 +106,16 @@ export class Transcript {
         this.close(list);
         const of = event.maxRetries ? ` of ${event.maxRetries}` : '';
         const status = event.status ? ` (${event.status})` : '';
-        this.note(list, event, 'warn', `Asked again, attempt ${event.attempt}${of}`, `${event.reason.replaceAll('_', ' ')}${status}`);
+        this.note(list, event, 'warn', `Model request retried, attempt ${event.attempt}${of}`, `${event.reason.replaceAll('_', ' ')}${status}`);
         break;
       }
       case 'task_queued': {
         const reasons: Record<string, string> = {
-          session: 'behind other tasks of its session', capacity: 'until a sandbox is free', memory: 'until there is memory for a sandbox',
-          branch: 'behind a task on the same branch',
+          session: 'for other tasks of its session', capacity: 'for a free sandbox', memory: 'for the memory of a sandbox',
+          branch: 'for a task on the same branch',
         };
         const why = reasons[event.reason ?? ''];
-        if (why) this.note(list, event, 'plain', `Waits ${why}`, `position ${event.position}`);
+        if (why) this.note(list, event, 'plain', `Waiting ${why}`, `position ${event.position}`);
         else this.note(list, event, 'plain', 'Queued', '');
         break;
       }
@@ -151,10 +151,10 @@ export class Transcript {
         this.note(list, event, 'warn', 'The session was deleted', '');
         break;
       case 'gap':
-        this.note(list, event, 'warn', 'Older events are gone', `events ${event.from} to ${event.to} were removed by EVENT_RETENTION`);
+        this.note(list, event, 'warn', 'Older events are no longer stored', `events ${event.from} to ${event.to} were removed by EVENT_RETENTION`);
         break;
       case 'subagent':
-        // Its work arrives as events of its own, inside its call.
+        // The subagent's events follow separately and are nested in its call.
         break;
       default:
         this.note(list, event, 'plain', 'Other event', nameOf(event), event.event ?? event);
@@ -195,7 +195,7 @@ export class Transcript {
     this.touch(block);
   }
 
-  /** Nothing that is open comes to an end of its own any more. */
+  /** Closes all open blocks at the end of the task. */
   private end(event: RunnerEvent): void {
     this.close(this.blocks);
     for (const tool of this.tools.values()) {
@@ -215,7 +215,7 @@ export class Transcript {
     }
   }
 
-  /** Text and thinking since `seq` are void. */
+  /** Removes text and thinking since event `seq`. */
   private discard(seq: number): void {
     const within = (list: Block[]) => {
       for (let index = list.length - 1; index >= 0; index -= 1) {
@@ -245,7 +245,7 @@ export class Transcript {
   }
 }
 
-/** 0 for events without a number. */
+/** Returns the event's number, or 0 if it has none. */
 function numberOf(event: RunnerEvent): number {
   return 'seq' in event ? event.seq : 0;
 }
@@ -254,7 +254,7 @@ function timeOf(event: RunnerEvent): number {
   return ('ts' in event && Date.parse(event.ts)) || 0;
 }
 
-/** The name that an event of an unknown type gives itself. */
+/** Returns the name in an event of an unknown type. */
 function nameOf(event: Extract<RunnerEvent, { type: 'raw' }>): string {
   const { subtype, type } = (event.event ?? {}) as { subtype?: unknown; type?: unknown };
   return String(subtype ?? type ?? event.type).replaceAll('_', ' ');

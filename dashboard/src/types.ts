@@ -1,4 +1,4 @@
-// Names for the types of the API. They are generated from the server's own (scripts/generate), like those of the client.
+// Names for the types of the API, which scripts/generate generates from the server's types.
 import type { components as api } from '../../clients/typescript/src/generated/api';
 import type { components as stream } from '../../clients/typescript/src/generated/events';
 

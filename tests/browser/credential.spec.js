@@ -1,9 +1,9 @@
-// The page says what answers: Claude, a scripted model, or nothing.
+// The page shows which model answers: Claude, a scripted model, or none.
 import { expect, test } from '@playwright/test';
 import { open } from './page.js';
 import { Server } from './server.js';
 
-/** What the page says about the model. */
+/** The page's banner about the model. */
 const note = (page) => page.getByRole('note');
 
 async function withServer(env, check) {
@@ -34,7 +34,7 @@ test('the scripted model is announced on each page, and on its tasks', async ({ 
     await open(page, server, `#/tasks/${task}`);
     await expect(page.locator('.fact', { hasText: 'Model' })).toContainText('scripted, not');
     await expect(note(page)).toBeVisible();
-    expect(page.complaints).toEqual([]);
+    expect(page.errors).toEqual([]);
   });
 });
 

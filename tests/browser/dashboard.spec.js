@@ -1,4 +1,4 @@
-// The dashboard as a person uses it, against a server of its own with real containers.
+// The dashboard as a person uses it, against its own server with real containers.
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from '@playwright/test';
 import { open as openAt, status } from './page.js';
@@ -28,7 +28,7 @@ test('signing in', async ({ page }) => {
   await expect(page.getByRole('heading', { name: 'Overview' })).toBeVisible();
   await page.reload();
   await expect(page.getByRole('heading', { name: 'Overview' })).toBeVisible();
-  // Kept for the tab only, unless asked for.
+  // The key is kept for the tab only, unless the user chooses otherwise.
   expect(await page.evaluate(() => [sessionStorage.length, Object.keys(localStorage).filter((name) => name.includes('key')).length])).toEqual([1, 0]);
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByLabel('Remember it').check();
@@ -55,7 +55,7 @@ test('a message, watched live, and its session', async ({ page }) => {
   await expect(page.getByRole('region', { name: 'Result' })).toContainText('second');
   await expect(page.getByText('Stream lost')).toHaveCount(0);
   await expect(page.locator('.fact', { hasText: 'Cost' })).toContainText(/\$0\.0\d+/);
-  // The address is the state: a reload shows the same.
+  // The address holds the state, so a reload shows the same page.
   await page.reload();
   await expect(page.getByRole('region', { name: 'Result' })).toContainText('second');
   await expect(page.locator('.fold.tool')).toHaveCount(2);
@@ -73,7 +73,7 @@ test('a message, watched live, and its session', async ({ page }) => {
   await page.getByRole('button', { name: 'Delete session' }).click();
   await expect(page.getByRole('heading', { name: 'Overview' })).toBeVisible({ timeout: 40_000 });
   await expect(page.getByRole('link', { name: 'watched' })).toHaveCount(0);
-  expect(page.complaints).toEqual([]);
+  expect(page.errors).toEqual([]);
 });
 
 test('the lists are live; abort and interrupt', async ({ page }) => {
@@ -85,7 +85,7 @@ test('the lists are live; abort and interrupt', async ({ page }) => {
   const running = page.getByRole('button', { name: /running/ });
   await expect(running).toContainText('1');
   await expect(page.getByRole('row', { name: /sleep 100/ })).toContainText('running');
-  // Not one question was asked for it.
+  // The page sent no request to learn of it.
   expect(requests.filter((url) => /\/(tasks|sessions)/.test(url))).toEqual([]);
   await page.getByRole('link', { name: 'bash:sleep 100' }).click();
   await expect(page.locator('.fold.tool')).toHaveCount(1);
@@ -101,12 +101,12 @@ test('the lists are live; abort and interrupt', async ({ page }) => {
   await page.getByRole('button', { name: 'Abort task' }).click();
   await expect(status(page)).toHaveText('aborted');
   await expect(page.getByRole('region', { name: 'Result' })).toContainText('Aborted');
-  // The call that it cut off runs no more.
+  // The interrupted call is no longer shown as running.
   await expect(page.locator('.fold.tool')).toContainText('stopped');
   await expect(page.locator('.spin')).toHaveCount(0);
 });
 
-test('a mistake is told at its field', async ({ page }) => {
+test('an error is shown at its field', async ({ page }) => {
   await open(page);
   await page.getByLabel('Session', { exact: true }).fill('a/b');
   await page.getByLabel('Message', { exact: true }).fill('say:x');
@@ -116,9 +116,9 @@ test('a mistake is told at its field', async ({ page }) => {
   await expect(page.getByRole('alert')).toContainText("cannot contain '/'");
   await page.getByLabel('Session', { exact: true }).fill('fields');
   await page.getByText('Options', { exact: true }).click();
-  await page.getByLabel('Most turns').fill('0');
+  await page.getByLabel('Max turns').fill('0');
   await page.getByRole('button', { name: 'Send message' }).click();
-  await expect(page.getByLabel('Most turns')).toBeFocused();
+  await expect(page.getByLabel('Max turns')).toBeFocused();
   await expect(page.getByRole('alert')).toContainText('1 to 1000');
 });
 
@@ -132,7 +132,7 @@ test('it comes back after a kill -9 of the server, with all events', async ({ pa
   await server.up();
   await expect(page.getByText('Reconnected', { exact: false }).first()).toBeVisible();
   await expect(status(page)).toHaveText('completed', { timeout: 30_000 });
-  // The page shows the stored text: no word lost, none twice.
+  // The page shows the stored text without a missing or repeated word.
   const shown = (await page.locator('.block.text').allTextContents()).join('');
   const words = Array.from({ length: 120 }, (_, number) => `w${number}`).join(' ');
   expect(shown.replace(/\s+/g, ' ').trim()).toContain(words);
@@ -175,10 +175,10 @@ test('what an agent says runs nowhere', async ({ page }) => {
   expect(await page.evaluate(() => window.__ran)).toBe(undefined);
   expect(await page.title()).not.toBe('ran');
   expect(outside).toEqual([]);
-  expect(page.complaints).toEqual([]);
+  expect(page.errors).toEqual([]);
 
-  // The policy itself holds (eval cannot be tried from here: the debugger may): markup and inline script get nowhere,
-  // even where a page would let them.
+  // The Content-Security-Policy blocks markup and inline script even if the page inserts them. (The debugger may eval, so
+  // this test cannot try eval.)
   const refused = await page.evaluate(() => {
     const outcomes = [];
     try { document.body.innerHTML = '<b>x</b>'; outcomes.push('innerHTML'); } catch { /* trusted types */ }
@@ -237,7 +237,7 @@ test('light, dark and narrow, without a serious finding of axe', async ({ page, 
       await expect(page.getByText('Loading…')).toHaveCount(0);
       if (place.startsWith('#/tasks/') && !place.endsWith('none')) await page.getByRole('button', { name: 'Unfold all' }).click();
       const where = `${place} ${colorScheme} ${width}`;
-      // To be looked at.
+      // Screenshots for a person to look at.
       const name = place.replace(task, 'task').replaceAll(/[^a-z]+/g, '-') || '-';
       await page.screenshot({ path: `../../target/browser-dashboard/${colorScheme}-${width}${name}.png` });
       expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), where).toBeLessThanOrEqual(0);
@@ -249,7 +249,7 @@ test('light, dark and narrow, without a serious finding of axe', async ({ page, 
     expect(ground > 128, colorScheme).toBe(colorScheme === 'light');
     await context.close();
   }
-  // The sign-in page, too.
+  // The same for the sign-in page.
   await page.goto(server.url);
   await expect(page.getByLabel('API key')).toBeVisible();
   const { violations } = await new AxeBuilder({ page }).analyze();
@@ -272,7 +272,7 @@ test('it is light, paints soon, and scrolls through 10,000 events', async ({ pag
     const paint = await page.waitForFunction(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime);
     paints.push(await paint.jsonValue());
   }
-  // The best of five: this is about the page, not about what else the machine does.
+  // The best of five runs, so that other load on the machine does not count.
   expect(Math.min(...paints)).toBeLessThan(500);
 
   const task = await server.task('long', 'say:short');
@@ -302,7 +302,7 @@ test('it is light, paints soon, and scrolls through 10,000 events', async ({ pag
     return { longest, most };
   });
   console.log(`first paint ${Math.min(...paints).toFixed(0)} ms, ${weight} bytes, longest frame while scrolling ${seen.longest.toFixed(0)} ms, ${seen.most} elements at most`);
-  // Blocks far from the window are not in the document; that keeps frames short.
+  // The document does not contain blocks far from the viewport, which keeps frames short.
   expect(seen.most).toBeLessThan(6000);
   await expect(page.getByText('step 3333', { exact: true })).toBeVisible();
 });

@@ -1,4 +1,4 @@
-// The page of the API's documents: that all of them is there, for everybody, and nothing comes from elsewhere.
+// The page of the API's documents: it shows all of them, is accessible, and loads nothing from another host.
 import { execFileSync } from 'node:child_process';
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from '@playwright/test';
@@ -49,11 +49,11 @@ test('shows every call, event and schema to who has a key', async ({ page }) => 
   const events = [...Object.values(followed).flatMap(namesOf).map((name) => `event-${name}`), ...namesOf(watch).map((name) => `change-${name}`)];
   const schemas = Object.keys(api.components.schemas).map((name) => `schema-${name}`);
   for (const wanted of [...calls, ...events, ...schemas]) expect(cards).toContain(wanted);
-  // Every link within the page leads somewhere.
+  // Every link within the page has a target.
   const dead = await page.locator('a[href^="#"]').evaluateAll((all) => all.map((a) => a.hash.slice(1)).filter((id) => !document.getElementById(id)));
   expect(dead).toEqual([]);
 
-  // A curl line does what it says, and does not have the key in it.
+  // A curl line works, and does not contain the key.
   const line = await page.locator('#submitTask .block pre').first().textContent();
   expect(line).not.toContain(KEY);
   const env = { ...process.env, CLAUDE_RUNNER_KEY: KEY };
@@ -76,7 +76,7 @@ for (const [scheme, width] of [['light', 1280], ['dark', 1280], ['dark', 320]]) 
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
     await page.screenshot({ path: `../../target/browser-docs/top-${scheme}-${width}.png` });
 
-    // With the keyboard alone.
+    // Use the keyboard only.
     await page.keyboard.press('/');
     await page.keyboard.type('abort');
     await expect(page.locator('article:visible').first()).toHaveAttribute('id', 'abortTask');

@@ -1,4 +1,4 @@
-// The files of a hostile workspace in the dashboard: each is shown for what it is, and none is run.
+// The files of a hostile workspace in the dashboard: each is shown as text or not at all, and none is run.
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from '@playwright/test';
 import { open } from './page.js';
@@ -32,7 +32,7 @@ test('names, links and contents', async ({ page }) => {
   const files = page.getByRole('region', { name: 'Files' });
   const file = (name) => files.getByRole('button', { name, exact: true });
   await expect(file('picture.svg')).toBeVisible();
-  // Every character can be seen, and none turns the line around.
+  // Every character is visible, and none reverses the line.
   await expect(file('report‹U+202E›fdp.exe')).toBeVisible();
   await expect(file('two␊lines.txt')).toBeVisible();
   await expect(file('n'.repeat(250))).toBeVisible();
@@ -65,9 +65,9 @@ test('names, links and contents', async ({ page }) => {
   await file('large.txt').click();
   await expect(files.getByText('The first 512 KiB')).toBeVisible();
   await page.goBack();
-  // Bytes that are no text have no address.
+  // A name that is not UTF-8 has no address.
   await files.getByRole('button', { name: /bytes$/ }).click();
-  await expect(files.getByText('It is not there any more')).toBeVisible();
+  await expect(files.getByText('This file no longer exists')).toBeVisible();
   await files.getByRole('button', { name: 'Back to the folder' }).click();
   await file(`javascript:${RUN}/`).click();
   await expect(files.getByText('This folder is empty')).toBeVisible();
@@ -85,11 +85,11 @@ test('names, links and contents', async ({ page }) => {
   const [archive] = await Promise.all([page.waitForEvent('download'), files.getByRole('button', { name: 'Download all' }).click()]);
   expect(archive.suggestedFilename()).toBe('hostile.tar');
 
-  // By hand, too: a link is refused, and is not followed.
+  // A link in an address typed by hand is refused and not followed.
   await page.goto(`${server.url}/#/sessions/hostile?view=files&file=passwd`);
-  await expect(files.getByText('It cannot be opened')).toBeVisible();
+  await expect(files.getByText('This path cannot be opened')).toBeVisible();
   await page.goto(`${server.url}/#/sessions/hostile?view=files&path=root/etc`);
-  await expect(files.getByText('It cannot be opened')).toBeVisible();
+  await expect(files.getByText('This path cannot be opened')).toBeVisible();
   const before = new Set(await page.evaluate(() => performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname)));
   await page.goto(`${server.url}/#/sessions/hostile?view=files&path=../../..&file=..`);
   await expect(file('picture.svg')).toBeVisible();
@@ -98,7 +98,7 @@ test('names, links and contents', async ({ page }) => {
 
   expect(await page.evaluate(() => window.__ran)).toBe(undefined);
   expect(outside).toEqual([]);
-  expect(page.complaints).toEqual([]);
+  expect(page.errors).toEqual([]);
 });
 
 test('10,000 files, and files that go', async ({ page }) => {
@@ -118,11 +118,11 @@ test('10,000 files, and files that go', async ({ page }) => {
   await expect(files.getByRole('button', { name: 'file.txt' })).toBeVisible();
   await server.ended(await server.task('hostile', 'bash:rm -r /workspace/deep/file.txt'));
   await files.getByRole('button', { name: 'file.txt' }).or(files.getByText('This folder is empty')).first().click();
-  await expect(files.getByText(/It is not there any more|This folder is empty/)).toBeVisible();
+  await expect(files.getByText(/This file no longer exists|This folder is empty/)).toBeVisible();
 
-  // Its container is gone, its files are not.
+  // The container is removed, the files stay.
   await server.call('/task/hostile/abort', { method: 'POST' });
   await page.goto(`${server.url}/#/sessions/hostile?view=files`);
   await expect(files.getByRole('button', { name: 'picture.svg' })).toBeVisible();
-  expect(page.complaints).toEqual([]);
+  expect(page.errors).toEqual([]);
 });

@@ -1,4 +1,4 @@
-// A page of another origin tries all that a page can, against a server that has a running task.
+// A page of another origin tries every kind of request against a server with a running task.
 import http from 'node:http';
 import { expect, test } from '@playwright/test';
 
@@ -25,14 +25,14 @@ test.afterAll(async () => {
   evil.close();
 });
 
-/** Nothing was submitted, aborted, reset or deleted. */
+/** Checks that no task was submitted or aborted, and no session reset or deleted. */
 async function untouched() {
   const tasks = await call('/tasks');
   expect(tasks.map(({ id, status }) => ({ id, status }))).toEqual([{ id: task, status: 'running' }]);
   expect((await call('/sessions')).map(({ sessionId }) => sessionId)).toEqual(['victim']);
 }
 
-/** Runs in the page: every way to send and to read. Gives the names of those that read something. */
+/** Runs in the page and tries every way to send and to read. Returns the names of the ways that read something. */
 async function attack({ base, task }) {
   const got = [];
   const submission = JSON.stringify({ sessionId: 'stolen', message: 'hi', async: true });
@@ -85,7 +85,7 @@ async function attack({ base, task }) {
       const form = document.createElement('form');
       Object.assign(form, { method, action: base + path, enctype, target: frame.name });
       const input = document.createElement('input');
-      // As text/plain this is sent as JSON with one odd field.
+      // As text/plain, the form's body is JSON with one extra field.
       input.name = submission.slice(0, -1) + ',"metadata":{"';
       input.value = '":1}}';
       form.append(input);
@@ -119,7 +119,7 @@ test('a page of another site reads and changes nothing', async ({ page }) => {
 
 test('a name that was bound to this machine reads and changes nothing', async ({ page }) => {
   const base = `http://rebind.test:${server.port}`;
-  // The page came from the attacker's machine, before the name was bound anew; all else reaches the server.
+  // The page comes from the attacker's machine, before the rebinding of its name. All other requests reach the server.
   await page.route(`${base}/page`, (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html><body>' }));
   await page.goto(`${base}/page`);
   expect(await page.evaluate(attack, { base, task })).toEqual([]);

@@ -1,11 +1,11 @@
 import { defineConfig } from '@playwright/test';
 
-// scripts/browser starts a server and says where it is.
+// scripts/browser starts a server and passes its address.
 export default defineConfig({
   testDir: '.',
   workers: 1,
   timeout: 120_000,
-  // A container may have to start first, on a machine that does other things too.
+  // A container may have to start first on a busy machine.
   expect: { timeout: 20_000 },
   reporter: 'list',
   outputDir: '../../target/browser',

@@ -1,4 +1,4 @@
-// An HTTP server that takes webhooks, and answers them as it is told.
+// An HTTP server that receives webhooks and answers them as a test configures.
 import { createServer } from 'node:http';
 
 export class Receiver {

@@ -43,7 +43,7 @@ test('a repository task with its pull request', async ({ page }) => {
   const address = await link.getAttribute('href');
   expect(address).toMatch(new RegExp(`^${server.forgeUrl}/acme/acme-api/pull/\\d+$`));
   expect(await link.getAttribute('rel')).toContain('noopener');
-  // It is what the forge has.
+  // The forge has the same branch.
   const found = await server.pull('acme/acme-api', address.split('/').at(-1));
   expect(found.draft).toBe(false);
   await expect(pull).toContainText(found.head.ref);
@@ -51,7 +51,7 @@ test('a repository task with its pull request', async ({ page }) => {
   await expect(result).toContainText('Refresh tokens before they end');
   await expect(result.getByRole('list', { name: 'Checks' })).toContainText('npm test');
 
-  // Its row in the list, and its session with the files of the clone.
+  // The task has a row in the list, and its session has the files of the clone.
   await page.getByRole('link', { name: 'Overview' }).click();
   const row = page.getByRole('row', { name: /Fix the token refresh bug/ });
   await expect(row).toContainText('acme/acme-api');
@@ -62,7 +62,7 @@ test('a repository task with its pull request', async ({ page }) => {
   await expect(page.locator('.fact', { hasText: 'Repository' })).toContainText('acme/acme-api');
   await page.getByRole('button', { name: 'Files' }).click();
   await expect(page.getByRole('region', { name: 'Files' })).toContainText('Changed');
-  expect(page.complaints).toEqual([]);
+  expect(page.errors).toEqual([]);
 });
 
 test('a draft, its blockers, and once more', async ({ page }) => {
@@ -85,9 +85,9 @@ test('a draft, its blockers, and once more', async ({ page }) => {
 test('a prompt that fits several repositories needs one click', async ({ page }) => {
   const { taskId } = await server.call('/task', { method: 'POST', body: { prompt: 'change nothing, it is unclear where' } });
   await open(page, server, `#/tasks/${taskId}`);
-  const choice = page.getByRole('region', { name: 'Which repository is it?' });
-  await expect(choice.getByRole('button')).toHaveText(['acme/acme-api', 'acme/acme-web', 'acme/handbook', 'Another one'], { timeout: 60_000 });
-  await choice.getByRole('button', { name: 'Another one' }).click();
+  const choice = page.getByRole('region', { name: 'Select a repository' });
+  await expect(choice.getByRole('button')).toHaveText(['acme/acme-api', 'acme/acme-web', 'acme/handbook', 'Other repository'], { timeout: 60_000 });
+  await choice.getByRole('button', { name: 'Other repository' }).click();
   await expect(page.getByLabel('Task', { exact: true })).toHaveValue('change nothing, it is unclear where');
   await page.goBack();
   await choice.getByRole('button', { name: 'acme/handbook' }).click();
@@ -97,7 +97,7 @@ test('a prompt that fits several repositories needs one click', async ({ page })
   expect([chosen.repo, chosen.errorType]).toEqual(['acme/handbook', 'nothing_to_do']);
 });
 
-test('an agent is chosen, and the end is told by webhook', async ({ page }) => {
+test('an agent is selected, and the result is sent by webhook', async ({ page }) => {
   await open(page, server);
   const agent = page.getByRole('combobox', { name: 'Agent', exact: true });
   await expect(agent.locator('option')).toHaveText(['plain (default)', 'review']);
@@ -109,7 +109,7 @@ test('an agent is chosen, and the end is told by webhook', async ({ page }) => {
   await page.getByRole('button', { name: 'Send message' }).click();
   await expect(page.getByLabel('Environment')).toBeFocused();
   await expect(page.getByRole('alert')).toContainText('TEAM');
-  await expect(page.getByLabel('Most turns')).toHaveAttribute('placeholder', '7');
+  await expect(page.getByLabel('Max turns')).toHaveAttribute('placeholder', '7');
   await page.getByLabel('Environment').fill('# ours\nTEAM="blue green"');
   await page.getByLabel('Webhook, called').fill('ftp://x');
   await page.getByRole('button', { name: 'Send message' }).click();
@@ -120,17 +120,17 @@ test('an agent is chosen, and the end is told by webhook', async ({ page }) => {
   await expect(page.getByRole('region', { name: 'Result' })).toContainText('team=blue green');
   await expect(page.locator('.fact', { hasText: 'Agent' })).toContainText('review');
 
-  const told = page.getByRole('region', { name: 'Webhooks' });
-  await expect(told).toContainText('500');
-  await expect(told).toContainText('pending');
-  await expect(told).toContainText(/in \d+ min/);
-  await told.getByRole('button', { name: /Send now/ }).click();
-  await expect(told.locator('.error-word')).toContainText('503');
-  await told.getByRole('button', { name: /Send now/ }).click();
-  await expect(told).toContainText('delivered');
-  await told.locator('summary').click();
-  await expect(told.locator('li')).toHaveCount(3);
-  await told.getByRole('button', { name: /Send again/ }).click();
+  const deliveries = page.getByRole('region', { name: 'Webhooks' });
+  await expect(deliveries).toContainText('500');
+  await expect(deliveries).toContainText('pending');
+  await expect(deliveries).toContainText(/in \d+ min/);
+  await deliveries.getByRole('button', { name: /Send now/ }).click();
+  await expect(deliveries.locator('.error-text')).toContainText('503');
+  await deliveries.getByRole('button', { name: /Send now/ }).click();
+  await expect(deliveries).toContainText('delivered');
+  await deliveries.locator('summary').click();
+  await expect(deliveries.locator('li')).toHaveCount(3);
+  await deliveries.getByRole('button', { name: /Send again/ }).click();
   await expect.poll(() => receiver.received.length).toBe(4);
   expect(new Set(receiver.received.map(({ data }) => data.taskId)).size).toBe(1);
 
@@ -144,5 +144,5 @@ test('an agent is chosen, and the end is told by webhook', async ({ page }) => {
   await page.getByLabel('Session', { exact: true }).fill('pr-7');
   await expect(agent).toBeDisabled();
   await expect(agent).toHaveValue('review');
-  expect(page.complaints).toEqual([]);
+  expect(page.errors).toEqual([]);
 });

@@ -1,4 +1,4 @@
-// A server of a test's own, with a scripted model behind it, and a forge where one is asked for. It can be killed and started again.
+// A server for one test with a scripted model and, if requested, a forge. The test can kill and restart it.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,13 +8,13 @@ const root = join(import.meta.dirname, '../..');
 const target = process.env.TARGET_DIR ?? join(root, 'target');
 
 export class Server {
-  /** `agents`: instructions by name, where there are several. */
+  /** `agents` maps names to instructions, for several agents. */
   static async start(env = {}, { forge = false, agents = null } = {}) {
     const server = new Server();
-    // Short, since a socket's path may have 107 bytes.
+    // The path is short, because a socket's path has at most 107 bytes.
     server.place = mkdtempSync('/tmp/cr-');
     mkdirSync(join(server.place, 'run'), { mode: 0o700 });
-    // An agent that answers in words, so that what is said to it comes back.
+    // An agent that answers in text, so that the scripted model's answer is returned.
     for (const [name, settings] of Object.entries(agents ?? { '': '' })) {
       const directory = join(server.place, 'agent', name);
       mkdirSync(directory, { recursive: true });
@@ -31,7 +31,7 @@ export class Server {
     return server;
   }
 
-  /** With the sample repositories. The agent image has what their tasks need. */
+  /** Starts a server with the sample repositories. The agent image contains the programs that their tasks need. */
   async startForge() {
     const program = this.program('forge', ['--port', '0', '--token', FORGE_TOKEN, '--directory', join(this.place, 'forge')]);
     this.forge = program.process;
@@ -42,7 +42,7 @@ export class Server {
     };
   }
 
-  /** A pull request as the forge has it. */
+  /** Returns a pull request from the forge. */
   async pull(repository, number) {
     const headers = { authorization: `Bearer ${FORGE_TOKEN}` };
     return (await fetch(`${this.forgeUrl}/api/v3/repos/${repository}/pulls/${number}`, { headers })).json();
@@ -101,14 +101,14 @@ export class Server {
     return ended(this.runner, 'SIGKILL');
   }
 
-  /** As an operator ends it; with `DRAIN=handoff` what runs goes on without it. */
+  /** Stops the server as an operator does. With `DRAIN=handoff`, running tasks continue without it. */
   end() {
     return ended(this.runner, 'SIGTERM');
   }
 
   async stop() {
     if (this.runner.exitCode === null && this.runner.signalCode === null) {
-      // Sessions outlive a server; these must not.
+      // Sessions outlive a server, so remove those of this test.
       for (const { sessionId } of await this.call('/sessions')) {
         await this.call(`/session/${encodeURIComponent(sessionId)}`, { method: 'DELETE' });
       }

@@ -3,10 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::Engine as _;
+use sandbox::{EngineLease, EnginePlace, Instance, LeaseHolder};
 
 use crate::bounds::within;
 use crate::command::output;
 use crate::server::{Process, TestServer};
+use crate::support::orphans;
 
 #[tokio::test]
 async fn a_backup_of_a_running_server_can_be_put_back() {
@@ -111,6 +117,54 @@ async fn a_copy_beside_the_live_server_does_not_start() {
     );
     assert!(!copied.join("claude-runner.db").exists());
     assert_eq!((server.containers().await, server.volumes().await), (containers, volumes));
+    assert_eq!(server.say("s", "bash:cat kept.txt").await, "done: kept");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_server_elsewhere_keeps_the_engine() {
+    let mut server = TestServer::start().await;
+    server.say("s", "bash:echo kept > kept.txt").await;
+    let data = server.directory().join("data");
+    let backup = server.directory().join("backup");
+    let lease = orphans::lease_labels(&orphans::labels(server.directory()));
+    let engine = Arc::new(orphans::engine(None));
+    assert_eq!(engine.list_volumes(&lease).await.unwrap().len(), 1, "the server has no lease");
+    server.stop().await;
+    assert_eq!(engine.list_volumes(&lease).await.unwrap(), [], "the lease was not released");
+    copy(&data, &backup);
+    let volumes = server.volumes().await;
+
+    // The server of a copy on another machine. Each acquisition renews its lease.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let holder = LeaseHolder::of(elsewhere.path(), EnginePlace::Here).unwrap();
+    let instance = Instance::of(&data).unwrap();
+    let renewed = async {
+        loop {
+            EngineLease::acquire(Arc::clone(&engine), instance.clone(), holder.clone()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let (environment, directory) = (server.environment().clone(), server.directory().to_owned());
+    let refused = async {
+        let mut process = Process::spawn(&environment, &directory);
+        assert!(!process.ended().await.success());
+        assert!(process.log().contains("another server of this installation uses this engine"), "{}", process.log());
+        let commands = tokio::task::spawn_blocking(move || {
+            [&["prune"][..], &["prune", "--all"], &["restore", backup.to_str().unwrap()]]
+                .map(|arguments| output(arguments, &environment, &directory))
+        });
+        for refused in commands.await.unwrap() {
+            assert!(!refused.success && refused.err.contains("uses this engine"), "{refused:?}");
+        }
+    };
+    tokio::select! {
+        () = refused => {}
+        () = renewed => unreachable!(),
+    }
+    assert_eq!(server.volumes().await, volumes);
+    orphans::remove(lease, None);
+    server.start_again().await;
     assert_eq!(server.say("s", "bash:cat kept.txt").await, "done: kept");
     server.finish().await;
 }

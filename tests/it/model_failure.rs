@@ -1,6 +1,9 @@
 //! Failed model requests: the task ends soon with the reason, and the session accepts the next task.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
 use crate::server::{Setup, TestServer};
 
@@ -50,6 +53,52 @@ async fn a_model_api_that_cannot_be_reached_ends_the_task_as_that() {
     let hurried = server.task_with("s", "say:hello", &json!({ "timeoutMs": 8000 })).await.problem(504, "timeout");
     assert!(hurried["error"].as_str().unwrap().contains("could not be reached"), "{hurried:#}");
     server.finish().await;
+}
+
+/// The behaviour of an API that takes every connection and answers no request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mute {
+    Silent,
+    SilentAfterHead,
+    HangsUp,
+}
+
+async fn mute_api(mute: Mute) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    TaskTracker::new().spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            if mute == Mute::SilentAfterHead {
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+                stream.write_all(head.as_bytes()).await.unwrap();
+            }
+            if mute != Mute::HangsUp {
+                held.push(stream);
+            }
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_model_api_that_takes_requests_and_does_not_answer_ends_the_task_as_that() {
+    let task = async |mute: Mute, words: &str| {
+        let server = Setup::new().env("ANTHROPIC_BASE_URL", mute_api(mute).await).start().await;
+        // A task that lasts a minute would end as `timeout`.
+        let answer = server.task_with("s", "say:hello", &json!({ "timeoutMs": 60_000 })).await;
+        let problem = answer.problem(503, "model_unreachable");
+        let sentence = problem["error"].as_str().unwrap();
+        assert!(sentence.contains(words), "{mute:?}: {problem:#}");
+        server.finish().await;
+    };
+    tokio::join!(
+        task(Mute::Silent, "has sent nothing for"),
+        task(Mute::SilentAfterHead, "has sent nothing after the head of its answer"),
+        task(Mute::HangsUp, "broke before the answer began"),
+    );
 }
 
 #[tokio::test]

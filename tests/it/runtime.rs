@@ -34,6 +34,24 @@ async fn a_runtime_is_used_once_it_has_run_a_tool_call() {
 }
 
 #[tokio::test]
+async fn the_variant_of_the_image_for_gvisor_lets_the_runtime_read_claude_and_runs_tasks() {
+    const LOOK: &str =
+        "bash:stat -c %a /usr/local/bin/claude; test -r /usr/local/bin/claude && echo readable || echo closed";
+    // The instructions are those of the document.
+    let document = include_str!("../../docs/reference/engines.md");
+    let (_, written) = document.split_once("printf 'FROM claude-runner\\n").unwrap();
+    let (instructions, _) = written.split_once("' | docker build").unwrap();
+    let variant = TestImage::build("gvisor", &instructions.replace("\\n", "\n"), &[]).await;
+    for (image, mode) in [(&variant.name, "755\nreadable"), (&crate::server::agent_image(), "711\nclosed")] {
+        let server = Setup::new().env("SANDBOX_RUNTIME", RUNTIME).env("DOCKER_IMAGE", image).start().await;
+        assert_eq!(server.say("s", LOOK).await, format!("done: {mode}"), "{image}");
+        assert_eq!(server.say("s", "say:again").await, "again", "{image}");
+        server.finish().await;
+    }
+    variant.remove().await;
+}
+
+#[tokio::test]
 async fn a_runtime_that_fails_its_test_runs_no_task() {
     // This agent initialises and never makes a call, as in a runtime that lacks what tools need.
     let agent = r#"#!/bin/bash

@@ -16,6 +16,11 @@ pub(crate) fn labels_of(instance: &str) -> Labels {
     Labels::from([("claude-runner.instance".to_owned(), instance.trim().to_owned())])
 }
 
+/// Returns the labels of the lease of the installation with these labels. A server that was killed leaves it.
+pub(crate) fn lease_labels(labels: &Labels) -> Labels {
+    labels.values().map(|instance| ("claude-runner.lease".to_owned(), instance.clone())).collect()
+}
+
 /// Returns the engine that a server with this DOCKER_HOST uses.
 pub(crate) fn engine(host: Option<&String>) -> DockerEngine {
     DockerEngine::new(host.cloned().unwrap_or_else(|| docker_host().unwrap()))
@@ -31,8 +36,10 @@ pub(crate) fn remove(labels: Labels, host: Option<String>) {
             for container in engine.list_containers(&labels).await.unwrap_or_default() {
                 let _ = engine.remove_container(&container.id).await;
             }
-            for volume in engine.list_volumes(&labels).await.unwrap_or_default() {
-                let _ = engine.remove_volume(&volume.name).await;
+            for labels in [lease_labels(&labels), labels] {
+                for volume in engine.list_volumes(&labels).await.unwrap_or_default() {
+                    let _ = engine.remove_volume(&volume.name).await;
+                }
             }
         });
     });

@@ -1,4 +1,4 @@
-"""A client of Claude Runner: :class:`ClaudeRunner`, and :class:`AsyncClaudeRunner` for asyncio."""
+"""A client for Claude Runner: :class:`ClaudeRunner`, and :class:`AsyncClaudeRunner` for asyncio."""
 
 from .aio import AsyncClaudeRunner, AsyncTask
 from .client import ClaudeRunner, Task

@@ -14,16 +14,16 @@ from .requests import Call
 from .retries import Backoff, Retries
 from .types import Aborted, Agent, Answer, Event, Session, TaskRecord, Ticket, UsageReport
 
-#: A synchronous task answers when it ended. After this long without an answer it is asked for again, under the same key.
+#: A synchronous task answers when it ends. After this many seconds without an answer, the request is repeated with the same key.
 ANSWER = 300.0
-#: An answer that took longer was waited for, not refused.
+#: A request that fails after more seconds had been accepted, so it resets the retries.
 LONG_ANSWER = 60.0
 
 OnState = Callable[[str], None]
 
 
 class AsyncClaudeRunner:
-    """A Claude Runner server. Every call raises :class:`RunnerError`; repeatable ones are tried again where that can help.
+    """A Claude Runner server. Every call raises :class:`RunnerError` on failure. Idempotent calls are retried.
 
     Cancelling a call ends the request, not the task."""
 
@@ -53,23 +53,23 @@ class AsyncClaudeRunner:
     async def start(
         self, session_id: str, message: str, *, idempotency_key: Optional[str] = None, **fields: Any
     ) -> "AsyncTask":
-        """Sends a message and does not wait. ``fields`` are those of :meth:`submit`."""
+        """Submits a message and returns without waiting for the answer. ``fields`` are those of :meth:`submit`."""
         body = requests.session_task(session_id, message, fields)
         return await self._started(requests.submit(body, idempotency_key, wait=False))
 
     async def start_repository(
         self, prompt: str, *, idempotency_key: Optional[str] = None, **fields: Any
     ) -> "AsyncTask":
-        """Starts a repository task. ``fields``: those of :meth:`submit` but ``agent``, and ``repo``, ``base``, ``branch``."""
+        """Starts a repository task. ``fields`` are those of :meth:`submit` without ``agent``, and ``repo``, ``base``, ``branch``."""
         body = requests.repository_task(prompt, fields)
         return await self._started(requests.submit(body, idempotency_key, wait=False))
 
     async def stream(
         self, session_id: str, *, since: Optional[EventCursor] = None, on_state: Optional[OnState] = None
     ) -> AsyncGenerator[Event, None]:
-        """A session's events after ``since`` (``EPOCH-SEQ`` or ``SEQ``, 0: all), or from now on. Connects anew after every cut; ends when the session
-        is deleted. ``on_state`` is told ``live`` and ``lost``."""
-        # Found out before the stream is opened, so that a cut at once loses nothing.
+        """Yields a session's events after ``since`` (``EPOCH-SEQ`` or ``SEQ``, 0: all), or from now on. Reconnects after every
+        interruption; ends when the session is deleted. ``on_state`` is called with ``live`` or ``lost``."""
+        # The position is read before the stream opens, so that an early interruption loses no event.
         place = Place(await self._latest(session_id) if since is None else since)
         backoff = Backoff(self._retries)
         while True:
@@ -99,18 +99,18 @@ class AsyncClaudeRunner:
             await asyncio.sleep(wait)
 
     async def abort(self, id: str, *, mode: Optional[str] = None) -> Aborted:
-        """Ends all that a session runs and queues, or one task. ``mode``: ``kill``, or ``interrupt`` to keep the container."""
+        """Aborts one task, or every running and queued task of a session. ``mode``: ``kill``, or ``interrupt`` to keep the container."""
         return cast(Aborted, await self._json(requests.abort(id, mode)))
 
     async def attach(self, task_id: str) -> "AsyncTask":
-        """A handle of a task of which only the id is known."""
+        """Returns a handle for an existing task id."""
         return AsyncTask(self, task_id, (await self.task(task_id))["sessionId"])
 
     async def task(self, id: str) -> TaskRecord:
         return cast(TaskRecord, await self._json(requests.task(id)))
 
     async def retry(self, id: str) -> "AsyncTask":
-        """The same task once more."""
+        """Submits the task again as a new task."""
         return await self._started(requests.retry(id))
 
     async def tasks(
@@ -122,7 +122,7 @@ class AsyncClaudeRunner:
         q: Optional[str] = None,
         full: bool = False,
     ) -> List[TaskRecord]:
-        """A page of tasks, newest first; with `full`, the output and response of each."""
+        """Returns a page of tasks, newest first; with ``full``, each has its output and response."""
         call = requests.tasks(limit=limit, status=status, sessionId=session_id, q=q, full=1 if full else None)
         return cast(List[TaskRecord], await self._json(call))
 
@@ -133,14 +133,14 @@ class AsyncClaudeRunner:
         return cast(Session, await self._json(requests.session(id)))
 
     async def reset_session(self, id: str) -> bool:
-        """Files and memory as on the first day; false where there was no such session."""
+        """Restores the template's files and forgets the conversation. Returns false if there is no such session."""
         return bool((await self._json(requests.reset_session(id)))["reset"])
 
     async def delete_session(self, id: str) -> None:
         await self._json(requests.delete_session(id))
 
     async def ticket(self, session_id: str, *, origin: Optional[str] = None) -> Ticket:
-        """With what a page opens the session's stream, once. ``origin`` is the page's."""
+        """Issues a ticket with which a page opens the stream once. ``origin`` is the page's."""
         return cast(Ticket, await self._json(requests.ticket(session_id, origin)))
 
     async def usage(
@@ -160,12 +160,12 @@ class AsyncClaudeRunner:
         return cast(List[Agent], await self._json(requests.agents()))
 
     async def first_event(self, task_id: str) -> Optional[int]:
-        """The ``seq`` of a task's first event; ``None`` where there is none any more."""
+        """The ``seq`` of a task's first stored event; ``None`` if retention has removed its events."""
         line, _ = await self._retrying(requests.first_event(task_id), self._first_line)
         return None if line is None else int(line["seq"])
 
     async def before_task(self, task_id: str) -> Optional[EventCursor]:
-        """The position before a task's first event; ``None`` where there is no event any more."""
+        """The position before a task's first stored event; ``None`` if retention has removed its events."""
         line, epoch = await self._retrying(requests.first_event(task_id), self._first_line)
         if line is None:
             return None
@@ -211,7 +211,7 @@ class AsyncClaudeRunner:
             except RunnerError as error:
                 if not (call.repeatable and error.may_succeed_later):
                     raise
-                # A long task outlives what a connection may wait for an answer. That is no failure upon failure.
+                # A long task can outlive its connection. Such a failure is not a repeated one.
                 if time.monotonic() - began > LONG_ANSWER:
                     backoff.reset()
                 wait = backoff.wait_after(error, error.retry_after)
@@ -262,7 +262,7 @@ class AsyncClaudeRunner:
 
 
 class AsyncTask:
-    """A task that the server has accepted. It runs on, even if this object is dropped."""
+    """A task that the server has accepted. It continues to run if this object is dropped."""
 
     def __init__(self, runner: AsyncClaudeRunner, id: str, session_id: str) -> None:
         self._runner = runner
@@ -270,9 +270,9 @@ class AsyncTask:
         self.session_id = session_id
 
     async def events(self, *, on_state: Optional[OnState] = None) -> AsyncGenerator[Event, None]:
-        """What the task does, from its first event to its last, across restarts of the server. Ends after the task's end."""
+        """Yields the task's events from the first to the last, across restarts of the server. Ends after the final event."""
         since = await self._runner.before_task(self.id)
-        # Retention has removed all of it, and nothing more comes.
+        # Retention has removed all events, and no new ones follow.
         if since is None:
             return
         stream = self._runner.stream(self.session_id, since=since, on_state=on_state)
@@ -291,7 +291,7 @@ class AsyncTask:
             await stream.aclose()
 
     async def result(self) -> Answer:
-        """Waits for the end. Raises a :class:`RunnerError` with an ``error_type`` where the task did not complete."""
+        """Waits for the end. Raises a :class:`RunnerError` with an ``error_type`` if the task did not complete."""
         events = self.events()
         try:
             async for event in events:

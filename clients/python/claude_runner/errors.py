@@ -1,4 +1,4 @@
-"""What went wrong."""
+"""The error of a call."""
 
 import json
 from typing import Any, Dict, Optional
@@ -7,20 +7,20 @@ import httpx
 
 
 class RunnerError(Exception):
-    """An answer of the server (``status`` is its HTTP status), or none at all (``status`` is 0 and ``code`` one of
-    ``unreachable``, ``cut``, ``stream_lost``, ``events_missing``, ``session_renewed``)."""
+    """The error of a call. ``status`` is the HTTP status of the server's answer. Without an answer, ``status`` is 0 and ``code`` is
+    one of ``unreachable``, ``cut``, ``stream_lost``, ``events_missing``, ``session_renewed``."""
 
     status: int
-    #: Stable; decide on it.
+    #: A stable identifier of the error.
     code: str
     #: The same request may succeed later.
     retryable: bool
-    #: Seconds after which to try again, where the server says so.
+    #: Seconds to wait before a retry, if the server names them.
     retry_after: Optional[float]
-    #: Of a task that did not complete.
+    #: The error type of a task that did not complete.
     error_type: Optional[str]
     task_id: Optional[str]
-    #: The whole answer; of a task that failed with what it cost.
+    #: The whole body; for a failed task it includes ``cost``.
     problem: Dict[str, Any]
 
     def __init__(
@@ -44,12 +44,12 @@ class RunnerError(Exception):
 
     @property
     def may_succeed_later(self) -> bool:
-        """A task that failed has failed, whatever its status: asked once more it would be told once more."""
+        """A failed task is final; repeating the request returns the same failure."""
         return self.retryable and self.error_type is None
 
 
 def error_of(answer: httpx.Response) -> RunnerError:
-    """The error of an answer that is not a good one and whose body was read; also of a proxy's, which is no problem+json."""
+    """Converts an answer with an error status, whose body was read. The answer of a proxy may not be problem+json."""
     try:
         parsed = json.loads(answer.text)
     except ValueError:
@@ -63,7 +63,7 @@ def error_of(answer: httpx.Response) -> RunnerError:
         problem.get("error") or f"the server answered {answer.status_code} {answer.reason_phrase}".strip(),
         status=answer.status_code,
         code=problem.get("code") or f"http_{answer.status_code}",
-        # A gateway's own answer while the server behind it is away.
+        # A proxy sends these while the server behind it is down.
         retryable=bool(problem.get("retryable", answer.status_code in (502, 503, 504))),
         retry_after=retry_after,
         problem=problem,

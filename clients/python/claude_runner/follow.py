@@ -1,4 +1,4 @@
-"""A session's events without loss and without doubles, over connections that end. No I/O."""
+"""A session's events, each exactly once and in order, over connections that may end. No I/O."""
 
 import json
 import re
@@ -7,35 +7,35 @@ from typing import Any, Dict, List, Optional, Union, cast
 from .errors import RunnerError
 from .types import Event
 
-#: The server sends a comment every 15 seconds; after three that did not come the connection is dead, whatever TCP thinks.
+#: The server sends a comment every 15 seconds. After three missing ones the connection counts as dead, even if TCP still holds it.
 SILENCE = 50.0
-#: Far above the largest event, 256 KiB of input that is escaped.
+#: Far above the largest event, which is 256 KiB of escaped input.
 MAX_EVENT_CHARACTERS = 16 * 1024 * 1024
 
 #: The header with the epoch of the events in an answer.
 EPOCH = "session-epoch"
 
-#: A position in a session's events: ``EPOCH-SEQ``, or ``SEQ`` of whichever life the session is in.
+#: A position in a session's events: ``EPOCH-SEQ``, or ``SEQ`` in the current life of the session.
 EventCursor = Union[int, str]
 
 FINAL = ("task_complete", "task_failed", "abort")
 
 
 class Cut(Exception):
-    """The connection ended; the stream goes on over the next one."""
+    """The connection was interrupted; the stream continues over the next one."""
 
 
 class ServerSent:
-    """Takes apart server-sent events."""
+    """Parses server-sent events."""
 
     def __init__(self) -> None:
         self._rest = ""
 
     def feed(self, text: str) -> List[Dict[str, Any]]:
-        """The events that are whole now."""
+        """Returns the events that ``text`` completes."""
         *blocks, self._rest = (self._rest + text).split("\n\n")
         if len(self._rest) > MAX_EVENT_CHARACTERS:
-            raise Cut("an event has no end")
+            raise Cut("an event is too large")
         events = []
         for block in blocks:
             data = [line[5:].lstrip() for line in block.split("\n") if line.startswith("data:")]
@@ -43,12 +43,12 @@ class ServerSent:
                 try:
                     events.append(json.loads("\n".join(data)))
                 except ValueError as error:
-                    raise Cut("an event is no JSON") from error
+                    raise Cut("an event is not JSON") from error
         return events
 
 
 class Place:
-    """Where in a session's events a reader is."""
+    """The position of a reader in a session's events."""
 
     def __init__(self, since: EventCursor) -> None:
         position = re.fullmatch(r"(?:([0-9a-f]{16})-)?([0-9]+)", str(since))
@@ -56,19 +56,19 @@ class Place:
             raise ValueError(f"since must be EPOCH-SEQ or SEQ, not {since!r}")
         self.epoch: Optional[str] = position[1]
         self.last = int(position[2])
-        #: The reader is in this life of the session: it named it, or has events of it.
+        #: True if the reader named this life of the session or has received events of it.
         self._is_bound = self.epoch is not None or self.last > 0
         self._is_fresh = True
-        #: What was missing when it was noticed: once more of the same is no accident.
+        #: The first missing event at the last reconnect. If it is missing again, the stream fails.
         self._missing: Optional[int] = None
 
     @property
     def cursor(self) -> EventCursor:
-        """Where the next connection begins."""
+        """The cursor with which the next connection begins."""
         return f"{self.epoch}-{self.last}" if self._is_bound and self.epoch else self.last
 
     def connected(self, latest: Optional[int] = None, epoch: Optional[str] = None) -> None:
-        """A new connection begins, to a session in this life, whose latest event this is."""
+        """Begins a connection to this life of the session. Raises an error if it is another life than before."""
         self._is_fresh = True
         is_other = None not in (epoch, self.epoch) and epoch != self.epoch
         if self._is_bound and (is_other or (latest is not None and latest < self.last)):
@@ -76,7 +76,7 @@ class Place:
         self.epoch = epoch or self.epoch
 
     def take(self, event: Dict[str, Any]) -> Optional[Event]:
-        """The event, where it is the next one; ``None`` for one that was there before."""
+        """Returns the event if it is the next one, and ``None`` for a duplicate."""
         if event.get("type") == "gap" and event.get("reason") == "renewed":
             if self._is_bound:
                 raise self._renewed()
@@ -86,21 +86,21 @@ class Place:
             return cast(Event, event)
         seq = int(event["seq"])
         if seq <= self.last:
-            # The server sends what comes after ``last``, so numbers began anew; later on it is one that came twice.
+            # The first event has a number above ``last`` unless the session was renewed. A later such event is a duplicate.
             if self._is_fresh:
                 raise self._renewed()
             return None
         self._is_fresh = False
         if seq > self.last + 1:
             if self._missing == self.last + 1:
-                raise RunnerError(f"the events from {self.last + 1} to {seq - 1} do not come", code="events_missing")
+                raise RunnerError(f"the events from {self.last + 1} to {seq - 1} are missing", code="events_missing")
             self._missing = self.last + 1
             raise Cut(f"event {seq} came after {self.last}")
         self.last, self._is_bound = seq, True
         return cast(Event, event)
 
     def lost(self, cause: Exception) -> RunnerError:
-        """The error of a stream that was cut too often; raises a cause that another connection would not mend."""
+        """Returns the error to raise if no retry is left. Raises ``cause`` if a retry cannot help."""
         if isinstance(cause, RunnerError):
             if not cause.retryable:
                 raise cause
@@ -108,5 +108,5 @@ class Place:
         return RunnerError(f"the stream was lost after event {self.last}: {cause}", code="stream_lost", retryable=True)
 
     def _renewed(self) -> RunnerError:
-        sentence = f"the session of event {self.last} was deleted: what has its name now is followed with since=0"
+        sentence = f"the session of event {self.last} was deleted; follow the new session of that name with since=0"
         return RunnerError(sentence, code="session_renewed")

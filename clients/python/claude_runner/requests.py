@@ -15,7 +15,7 @@ class Call:
     body: Optional[Mapping[str, Any]] = None
     headers: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    #: It may be sent twice: it changes nothing, or the server takes both for one.
+    #: The request is idempotent, so it may be sent twice.
     repeatable: bool = True
 
     @property
@@ -24,12 +24,12 @@ class Call:
 
 
 def part(text: str) -> str:
-    """A part of a path."""
+    """Escapes one segment of a path."""
     return quote(text, safe="")
 
 
 def submit(body: Mapping[str, Any], idempotency_key: Optional[str], *, wait: bool) -> Call:
-    """Without a key of the caller's it has one of its own, so that a retry is no second task."""
+    """Generates an idempotency key if the caller gives none, so that a retry creates no second task."""
     headers = {"idempotency-key": idempotency_key or secrets.token_hex(16)}
     if not wait:
         headers["prefer"] = "respond-async"
@@ -90,7 +90,7 @@ def events(id: str, since: EventCursor) -> Call:
     )
 
 
-#: What a task may have beside its message, by the name that it has here.
+#: The optional fields of a task: the name in Python and the name in JSON.
 FIELDS = {
     "agent": "agent",
     "context": "context",
@@ -104,7 +104,7 @@ FIELDS = {
     "webhook": "webhook",
 }
 
-#: The same of a repository task.
+#: The optional fields of a repository task.
 REPOSITORY_FIELDS = {
     **{name: wire for name, wire in FIELDS.items() if name != "agent"},
     "repo": "repo",

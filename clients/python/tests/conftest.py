@@ -1,4 +1,4 @@
-"""A server of the tests' own, as tests/browser/server.js starts one."""
+"""The server for these tests, started like the one in tests/browser/server.js."""
 
 import json
 import os
@@ -44,7 +44,7 @@ class Server:
         self.url = f"http://{address}"
 
     def program(self, name: str, arguments: List[str], env: Dict[str, str], mark: str) -> str:
-        """Starts it; the word that its log has after ``mark``."""
+        """Starts a process and returns the word after ``mark`` in its log."""
         log = self.place / f"{name}-{len(self.programs)}.log"
         inherited = {key: value for key, value in os.environ.items() if key != "CLAUDE_CODE_OAUTH_TOKEN"}
         with log.open("wb") as output:
@@ -64,7 +64,7 @@ class Server:
         self._end(signal.SIGKILL)
 
     def end(self) -> None:
-        """As an operator ends it: it closes its streams, and what runs goes on without it."""
+        """Stops the server as an operator does: it closes its streams, and running tasks continue without it."""
         self._end(signal.SIGTERM)
 
     def _end(self, how: signal.Signals) -> None:
@@ -77,7 +77,7 @@ class Server:
         return httpx.request(method, self.url + path, headers=headers, timeout=60, **more)
 
     def export(self, session: str) -> List[Dict[str, Any]]:
-        """All events of a session, as the store has them."""
+        """Returns all stored events of a session."""
         answer = self.call("GET", f"/session/{session}/events", headers={"accept": "application/x-ndjson"})
         return [json.loads(line) for line in answer.text.splitlines()]
 
@@ -92,7 +92,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    # Short, since a socket's path may have 107 bytes.
+    # The path is short, because a socket's path has at most 107 bytes.
     with tempfile.TemporaryDirectory(prefix="cr-", dir="/tmp") as place:
         server = Server(Path(place))
         try:
@@ -103,7 +103,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def free_port() -> int:
-    """Nobody listens there."""
+    """Returns a port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

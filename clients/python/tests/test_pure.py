@@ -1,4 +1,4 @@
-"""What needs no server: the order of events, the waits, and the types against the server's documents."""
+"""Tests that need no server: the order of events, the delays, and the types against the server's documents."""
 
 import json
 import subprocess
@@ -50,12 +50,12 @@ def test_nothing_comes_twice_and_nothing_is_missed() -> None:
     assert [place.take(event(seq)) is not None for seq in (4, 5, 5, 4, 6)] == [True, True, False, False, True]
     with pytest.raises(Cut):
         place.take(event(8))
-    # It is asked for again from where it was; the same hole once more is no accident.
+    # The client reconnects at its position; if the same event is missing again, the stream fails.
     place.connected(9)
     with pytest.raises(RunnerError) as missing:
         place.take(event(8))
     assert missing.value.code == "events_missing"
-    # One that the server tells of is none.
+    # A gap that the server reports is not an error.
     place.take({"type": "gap", "from": 7, "to": 20})
     assert place.take(event(21)) is not None
     with pytest.raises(RunnerError) as renewed:
@@ -83,7 +83,7 @@ def test_a_cursor_is_of_one_life_of_its_session() -> None:
         with pytest.raises(RunnerError) as renewed:
             life()
         assert renewed.value.code == "session_renewed"
-    # One that has seen nothing has lost nothing.
+    # A reader that has received nothing has lost nothing.
     early = Place(0)
     early.connected(epoch=FIRST)
     assert early.cursor == 0

@@ -11,7 +11,7 @@ from conftest import KEY, Server
 
 
 class Sync:
-    """The sync client with the other one's face, so that one test drives both."""
+    """Gives the synchronous client the interface of the other one, so that one test drives both."""
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         self.runner = ClaudeRunner(*arguments, **more)
@@ -68,7 +68,7 @@ def test_submits_streams_and_aborts(server: Server, client: Any) -> None:
         result = await runner.of(task.result)
         assert {**result} == {name: value for name, value in events[-1].items() if name not in ("type", "seq", "ts")}
 
-        # One key is one task, also under a second client.
+        # Two clients with one key create one task.
         same = [await runner.start(name, "say:same", idempotency_key=f"same-{name}") for _ in range(2)]
         assert same[0].id == same[1].id
         with pytest.raises(RunnerError) as other:
@@ -103,7 +103,7 @@ def test_submits_streams_and_aborts(server: Server, client: Any) -> None:
                 pass
         assert renewed.value.code == "session_renewed"
 
-        # The next life has an event where the old cursor stands, and it is not taken for the old one's.
+        # The new life has an event at the old cursor's number, and the client distinguishes them.
         old = f"{session['epoch']}-{first['seq']}"
         again = await runner.start(name, "say:anew")
         assert [event["type"] async for event in runner.events_of(again)][-1] == "task_complete"
@@ -123,7 +123,7 @@ def test_goes_on_after_the_server_was_killed_or_stopped(server: Server, client: 
         name = f"{way}-{client.__name__}"
         runner = client(server.url, KEY)
         task = await runner.start(name, "slow:60")
-        # A synchronous caller waits behind it, over the same fault.
+        # A synchronous caller waits behind that task, across the same fault.
         waiting = asyncio.ensure_future(runner.submit(name, "say:still here"))
         events: List[Dict[str, Any]] = []
         again: Optional[threading.Thread] = None

@@ -1,4 +1,4 @@
-// The product of docs/guides/frontend.md, as its page has it: the backend in Node, both views in Chromium.
+// Runs the product of docs/guides/frontend.md: the backend in Node, both views in Chromium.
 import { spawn } from 'node:child_process';
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -10,7 +10,7 @@ import { Server } from '../../../tests/browser/server.js';
 
 const KEY = '0123456789abcdef0123456789abcdef';
 const root = join(import.meta.dirname, '../../..');
-// Inside the package, where its own name leads to it.
+// Inside the package, so that the package's own name resolves.
 const shop = join(root, 'clients/typescript/dist/shop');
 
 let server;
@@ -55,9 +55,9 @@ test('the page of the guide sends a message, and both views show it', async ({ p
   await expect(other.locator('pre')).toContainText('done: from the sandbox');
   await expect(other).toHaveTitle('live');
 
-  // Over a restart, with a ticket each.
+  // Both views continue across a restart, each with a new ticket.
   await server.kill();
-  await expect(page.getByRole('status')).toHaveText('Connection lost, trying again…');
+  await expect(page.getByRole('status')).toHaveText('Connection lost, reconnecting…');
   await server.up();
   await new ClaudeRunner({ url: server.url, key: KEY }).submit({ sessionId: 'shop-user-1', message: 'say:after the restart' });
   await expect(page.getByRole('log')).toContainText('after the restart');

@@ -1,4 +1,4 @@
-// The client and the element in a page of another origin, as a product has them: with tickets from its backend, under a strict CSP.
+// The client and the element in a page of another origin, as in a product: with tickets from its backend, under a strict CSP.
 import { readFile } from 'node:fs/promises';
 import http from 'node:http';
 import { join } from 'node:path';
@@ -40,7 +40,7 @@ test.afterAll(async () => {
   product?.close();
 });
 
-/** The product's page; `wrong` has what must not happen in it. */
+/** Opens the product's page. Returns a list that collects its errors. */
 async function open(page) {
   const wrong = [];
   page.on('dialog', (dialog) => (wrong.push(`dialog ${dialog.message()}`), dialog.dismiss()));
@@ -50,12 +50,12 @@ async function open(page) {
   return wrong;
 }
 
-/** Puts the element into the page, and notes what it tells. */
+/** Adds the element to the page and records the events that it dispatches. */
 const place = (page, session, colours = '') =>
   page.evaluate(([url, session, colours]) => {
-    window.told = [];
+    window.dispatched = [];
     for (const name of ['task-complete', 'task-failed', 'stream-error']) {
-      document.addEventListener(name, ({ detail }) => window.told.push([name, detail.taskId ?? String(detail)]));
+      document.addEventListener(name, ({ detail }) => window.dispatched.push([name, detail.taskId ?? String(detail)]));
     }
     const element = document.createElement('claude-runner-stream');
     element.setAttribute('url', url);
@@ -65,7 +65,7 @@ const place = (page, session, colours = '') =>
     document.body.append(element);
   }, [server.url, session, colours]);
 
-/** Begins to follow a session in the page. `window.followed` has its events up to a task's end, `window.codes` how its streams were closed. */
+/** Follows a session in the page. `window.followed` has its events up to a task's end, `window.codes` the close codes of its streams. */
 const follow = (page, sessionId) =>
   page.evaluate(async ([url, sessionId]) => {
     const { ClaudeRunner } = await import('/index.js');
@@ -89,7 +89,7 @@ const follow = (page, sessionId) =>
     })();
   }, [server.url, sessionId]);
 
-/** A session's events up to the last end of a task, as the store has them. */
+/** Returns a session's stored events up to the last end of a task. */
 async function kept(sessionId) {
   const exported = await fetch(`${server.url}/session/${sessionId}/events`, {
     headers: { accept: 'application/x-ndjson', authorization: `Bearer ${KEY}` },
@@ -98,7 +98,7 @@ async function kept(sessionId) {
   return events.slice(0, events.findLastIndex(({ type }) => type === 'task_complete') + 1);
 }
 
-const told = (page) => page.evaluate(() => window.told);
+const dispatched = (page) => page.evaluate(() => window.dispatched);
 
 test('the element shows text, thinking, tools, state and cost, and never markup', async ({ page }) => {
   const hostile = '<img src=x onerror="alert(1)"><script>alert(2)</script><b>bold</b>';
@@ -120,7 +120,7 @@ test('the element shows text, thinking, tools, state and cost, and never markup'
   await log.locator('summary').focus();
   await page.keyboard.press('Enter');
   await expect(log.locator('details pre').last()).toHaveText(hostile);
-  // One paragraph for what was said between two other things, and none over two tasks.
+  // The text between two other items is one paragraph, and no paragraph spans two tasks.
   await expect(log.locator('.text')).toHaveText([hostile, 'Running it.', `done: ${hostile}`]);
   await expect(page.locator('claude-runner-stream [part=cost]')).toHaveText(/^\$0\.0\d+$/);
 
@@ -128,11 +128,11 @@ test('the element shows text, thinking, tools, state and cost, and never markup'
   await expect(log.locator('details')).toHaveCount(2);
   await expect(page.getByRole('status')).toHaveText('Working…');
   await long.abort();
-  await expect(page.getByRole('status')).toHaveText('Stopped');
-  expect((await told(page)).map(([name]) => name)).toEqual(['task-complete', 'task-complete', 'task-failed']);
-  expect((await told(page))[0][1]).toBe(first.taskId);
+  await expect(page.getByRole('status')).toHaveText('Aborted');
+  expect((await dispatched(page)).map(([name]) => name)).toEqual(['task-complete', 'task-complete', 'task-failed']);
+  expect((await dispatched(page))[0][1]).toBe(first.taskId);
 
-  // Nothing of it was made an element, and nothing ran.
+  // No part of the text became an element, and no script ran.
   expect(await page.evaluate(() => document.querySelector('claude-runner-stream').shadowRoot.querySelectorAll('img, script, b').length)).toBe(0);
   expect(wrong).toEqual([]);
   await page.locator('claude-runner-stream').screenshot({ path: join(dist, 'element.png') });
@@ -163,13 +163,13 @@ test('the element and the client in a page go on after kill -9', async ({ page }
   await runner.start({ sessionId, message: 'slow:60' });
   await expect(page.getByRole('log')).toContainText('w9');
   await server.kill();
-  await expect(page.getByRole('status')).toHaveText('Connection lost, trying again…');
+  await expect(page.getByRole('status')).toHaveText('Connection lost, reconnecting…');
   await server.up();
 
   await expect(page.getByRole('status')).toHaveText('Done');
   const answer = Array.from({ length: 60 }, (_, i) => `w${i}`).join(' ');
   expect((await page.getByRole('log').innerText()).trim()).toBe(answer);
-  expect((await told(page)).length).toBe(1);
+  expect((await dispatched(page)).length).toBe(1);
 
   const exported = await fetch(`${server.url}/session/${sessionId}/events`, {
     headers: { accept: 'application/x-ndjson', authorization: `Bearer ${KEY}` },
@@ -183,7 +183,7 @@ test('the element and the client in a page go on after kill -9', async ({ page }
 });
 
 test('a reader that is slower than its stream keeps little, and misses nothing', async ({ page }) => {
-  // Ten thousand events take a real agent half a minute where the machine does other work too.
+  // On a busy machine, ten thousand events take half a minute.
   test.slow();
   await open(page);
   const sessionId = 'large';
@@ -204,7 +204,7 @@ test('a reader that is slower than its stream keeps little, and misses nothing',
     });
     for await (const event of new ClaudeRunner({ url, ticket }).stream(sessionId, { since: 0 })) {
       numbers.push(event.seq);
-      // It takes nothing more until what waits for it is too much.
+      // Read no more until the buffer exceeds its limit.
       if (event.seq === 1) await closed;
       if (event.seq === seq) break;
     }

@@ -1,4 +1,4 @@
-// Writes src/generated/: the types of the API's two documents. With --check it fails where a committed file differs.
+// Writes src/generated/: the types of the API's two documents. With --check, it fails if a committed file differs.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import openapiTS, { astToString } from 'openapi-typescript';
 
@@ -8,7 +8,7 @@ const document = async (name) => JSON.parse(await readFile(new URL(name, documen
 
 const openapi = await document('openapi.json');
 const asyncapi = await document('asyncapi.json');
-// Its schemas are JSON Schemas as those of OpenAPI 3.1 are, so one generator reads both.
+// Both documents contain JSON Schemas, so one generator reads both.
 const events = { openapi: '3.1.0', info: asyncapi.info, paths: {}, components: { schemas: asyncapi.components.schemas } };
 
 await mkdir(generated, { recursive: true });

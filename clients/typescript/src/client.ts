@@ -7,7 +7,7 @@ import { Task } from './task.js';
 import type { Aborted, Accepted, Agent, Answer, ListTasks, RepositoryTask, RunnerEvent, Session, SessionTask, TaskRecord, Ticket, UsageQuery, UsageReport } from './types.js';
 
 export interface ClaudeRunnerOptions extends HttpOptions {
-  /** Fetches a ticket for a stream, in a page that has no key: from its own backend. Default: asks the server, with the key. */
+  /** Fetches a ticket for a stream. A page has no key and fetches it from its own backend. Default: requests it with the key. */
   ticket?: GetTicket | undefined;
   /** Default: WebSockets in browsers, plain HTTP elsewhere. */
   transport?: 'websocket' | 'http' | undefined;
@@ -18,11 +18,11 @@ export interface RequestOptions {
 }
 
 export interface SubmitOptions extends RequestOptions {
-  /** Requests with the same key mean the same task. Default: a new one for each call, so that a retry is no second task. */
+  /** Requests with the same key create one task. Default: a new key for each call, so that a retry creates no second task. */
   idempotencyKey?: string | undefined;
 }
 
-/** A Claude Runner server. Every call takes an `AbortSignal`, and throws a `RunnerError`. */
+/** A Claude Runner server. Every call takes an `AbortSignal` and throws a `RunnerError` on failure. */
 export class ClaudeRunner {
   private readonly http: Http;
   private readonly connect: (session: string) => Connect;
@@ -40,24 +40,24 @@ export class ClaudeRunner {
     return this.post('/task', task, options);
   }
 
-  /** Sends a message, or a repository task, and does not wait. */
+  /** Submits a message or a repository task and returns without waiting for the answer. */
   async start(task: SessionTask | RepositoryTask, options: SubmitOptions = {}): Promise<Task> {
     const accepted = await this.post<Accepted>('/task', task, options, { prefer: 'respond-async' });
     return new Task(this, accepted.taskId, accepted.sessionId);
   }
 
-  /** A session's events after `since`, or from now on. Connects anew after every cut; ends when the session is deleted. */
+  /** Yields a session's events after `since`, or from now on. Reconnects after every interruption; ends when the session is deleted. */
   async *stream(sessionId: string, options: StreamOptions = {}): AsyncGenerator<RunnerEvent, void> {
     const since = options.since ?? (await this.latest(sessionId, options.signal));
     yield* follow(this.connect(sessionId), since, this.http.retries, options);
   }
 
-  /** Ends all that a session runs and queues, or one task. */
+  /** Aborts one task, or every running and queued task of a session. */
   abort(id: string, { mode, signal }: RequestOptions & { mode?: 'kill' | 'interrupt' | undefined } = {}): Promise<Aborted> {
     return this.http.json('POST', `/task/${part(id)}/abort${query({ mode })}`, { signal, repeatable: true });
   }
 
-  /** A handle of a task of which only the id is known. */
+  /** Returns a handle for an existing task id. */
   async attach(taskId: string, options: RequestOptions = {}): Promise<Task> {
     return new Task(this, taskId, (await this.task(taskId, options)).sessionId);
   }
@@ -66,13 +66,13 @@ export class ClaudeRunner {
     return this.http.json('GET', `/task/${part(id)}`, { signal });
   }
 
-  /** The same task once more. */
+  /** Submits the task again as a new task. */
   async retry(id: string, { signal }: RequestOptions = {}): Promise<Task> {
     const accepted = await this.http.json<Accepted>('POST', `/task/${part(id)}/retry`, { signal });
     return new Task(this, accepted.taskId, accepted.sessionId);
   }
 
-  /** A page of tasks, newest first. */
+  /** Returns a page of tasks, newest first. */
   tasks(filter: ListTasks & RequestOptions = {}): Promise<TaskRecord[]> {
     const { signal, ...parameters } = filter;
     return this.http.json('GET', `/tasks${query(parameters)}`, { signal });
@@ -86,7 +86,7 @@ export class ClaudeRunner {
     return this.http.json('GET', `/session/${part(id)}`, { signal });
   }
 
-  /** Files and memory as on the first day. */
+  /** Restores the template's files and forgets the conversation. */
   resetSession(id: string, { signal }: RequestOptions = {}): Promise<{ sessionId: string; reset: boolean }> {
     return this.http.json('POST', `/session/${part(id)}/reset`, { signal, repeatable: true });
   }
@@ -95,7 +95,7 @@ export class ClaudeRunner {
     return this.http.json('DELETE', `/session/${part(id)}`, { signal, repeatable: true });
   }
 
-  /** With what a page opens the session's stream, once. `origin` is the page's. */
+  /** Issues a ticket with which a page opens the stream once. `origin` is the page's. */
   ticket(sessionId: string, { origin, signal }: RequestOptions & { origin?: string | undefined } = {}): Promise<Ticket> {
     const call: Call = { signal, repeatable: true, ...(origin === undefined ? {} : { body: { origin } }) };
     return this.http.json('POST', `/session/${part(sessionId)}/ticket`, call);
@@ -110,12 +110,12 @@ export class ClaudeRunner {
     return this.http.json('GET', '/agents', { signal });
   }
 
-  /** The `seq` of a task's first event; `undefined` where there is none any more. */
+  /** The `seq` of a task's first stored event; `undefined` if retention has removed its events. */
   async firstEvent(taskId: string, signal?: AbortSignal): Promise<number | undefined> {
     return (await this.first(taskId, signal))[0]?.seq;
   }
 
-  /** The position before a task's first event; `undefined` where there is no event any more. */
+  /** The position before a task's first stored event; `undefined` if retention has removed its events. */
   async beforeTask(taskId: string, signal?: AbortSignal): Promise<EventCursor | undefined> {
     const [event, epoch] = await this.first(taskId, signal);
     if (!event) return undefined;
@@ -126,7 +126,7 @@ export class ClaudeRunner {
     return this.http.firstLine<{ seq: number }>(`/task/${part(taskId)}/logs?format=ndjson`, signal);
   }
 
-  /** Where "from now on" begins. Found out before the stream is opened, so that a cut at once loses nothing. */
+  /** The position of the latest event. It is read before the stream opens, so that an early interruption loses no event. */
   private async latest(sessionId: string, signal?: AbortSignal): Promise<EventCursor> {
     try {
       const { epoch, seq } = await this.session(sessionId, { signal });
@@ -143,7 +143,7 @@ export class ClaudeRunner {
   }
 }
 
-/** Not `crypto.randomUUID`, which pages without TLS do not have. */
+/** A random id. Pages without TLS do not have `crypto.randomUUID`. */
 function uuid(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');

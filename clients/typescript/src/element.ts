@@ -1,4 +1,4 @@
-// <claude-runner-stream url session ticket-url>: shows a session live. Text is text: nothing that an agent says becomes markup.
+// <claude-runner-stream url session ticket-url> shows a session live. The agent's output is inserted as text, never as markup.
 import { RunnerError } from './error.js';
 import { type GetTicket, type TicketAnswer, webSocket } from './socket.js';
 import { type EventCursor, follow } from './stream.js';
@@ -34,16 +34,16 @@ interface TranscriptItem {
   node: HTMLElement;
   seq: number;
   kind: 'text' | 'thinking' | 'other';
-  /** The task, and the tool call whose subagent it is of. */
+  /** The task, and the tool call whose subagent wrote it. */
   of: string;
-  /** Its texts, each with the number of its event. */
+  /** Its text nodes, each with the number of its event. */
   pieces: [number, Text][];
 }
 
 /**
- * Attributes: `url` of the server, `session`, `ticket-url` (a POST there answers with a ticket; `{session}` in it is replaced),
- * `since` (default 0: all). Property `ticket`: a function in place of `ticket-url`. Events, which bubble: `task-complete` with the
- * answer, `task-failed` with `errorType` and `error`, `stream-error` with the error that ended it.
+ * Attributes: `url` of the server, `session`, `ticket-url` (a POST there returns a ticket; `{session}` in it is replaced),
+ * `since` (default 0: all events). The property `ticket` is a function that replaces `ticket-url`. Events bubble: `task-complete`
+ * with the answer, `task-failed` with `errorType` and `error`, `stream-error` with the error that ended the stream.
  */
 export class ClaudeRunnerStream extends HTMLElement {
   static readonly observedAttributes = ['url', 'session', 'ticket-url'];
@@ -67,7 +67,7 @@ export class ClaudeRunnerStream extends HTMLElement {
     this.cost = element('span', { part: 'cost' });
     this.head = element('header', { part: 'header' });
     this.head.append(this.state, this.cost);
-    this.log = element('div', { part: 'log', role: 'log', 'aria-live': 'polite', 'aria-label': 'What the agent does', tabindex: '0' });
+    this.log = element('div', { part: 'log', role: 'log', 'aria-live': 'polite', 'aria-label': 'Agent output', tabindex: '0' });
     root.append(this.head, this.log);
   }
 
@@ -100,7 +100,7 @@ export class ClaudeRunnerStream extends HTMLElement {
     const getTicket = this.getTicket ?? (ticketUrl === null ? undefined : fetched(ticketUrl));
     if (!this.isConnected || !session || !getTicket) return;
     const running = new AbortController();
-    // Attributes are set one after the other, and each comes here.
+    // Each attribute that is set restarts the stream, so start after all of them are set.
     queueMicrotask(() => running.signal.aborted || void this.run(session, getTicket, running.signal));
     this.running = running;
   }
@@ -111,39 +111,39 @@ export class ClaudeRunnerStream extends HTMLElement {
     this.cost.textContent = '';
     this.show('connecting', 'Connecting…');
     const url = (this.getAttribute('url') ?? location.origin).replace(/\/+$/, '');
-    let told = 'Ready';
-    const onState = (state: 'live' | 'lost') => this.show(state === 'live' ? 'ready' : 'lost', state === 'live' ? told : 'Connection lost, trying again…');
+    let status = 'Ready';
+    const onState = (state: 'live' | 'lost') => this.show(state === 'live' ? 'ready' : 'lost', state === 'live' ? status : 'Connection lost, reconnecting…');
     try {
       const connect = (since: EventCursor, stop: AbortSignal) => webSocket(url, getTicket, session, since, stop);
       const since = isRenewed ? 0 : (this.getAttribute('since')?.trim() || 0);
-      // A page stays for hours; it does not give up on a server that is away.
+      // A page stays open for hours, so it retries without a limit.
       for await (const event of follow(connect, since, { tries: Infinity }, { signal, onState })) {
         const isAtEnd = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 40;
-        told = this.take(event) ?? told;
+        status = this.take(event) ?? status;
         if (isAtEnd) this.log.scrollTop = this.log.scrollHeight;
       }
       this.show('ended', 'The session was deleted');
     } catch (error) {
       if (signal.aborted) return;
-      // A page shows the conversation that has the name now.
+      // The session was deleted and created again: show the new one.
       if (error instanceof RunnerError && error.code === 'session_renewed') return this.run(session, getTicket, signal, true);
       this.show('ended', error instanceof Error ? error.message : String(error));
-      this.tell('stream-error', error);
+      this.emit('stream-error', error);
     }
   }
 
-  /** Shows an event. Returns what the state line says from now on, where it changes. */
+  /** Shows an event. Returns the new text of the status line if it changes. */
   private take(event: RunnerEvent): string | undefined {
     switch (event.type) {
       case 'task_queued':
-        return this.show('queued', event.position > 0 ? `Waiting, ${event.position} before it` : 'Waiting');
+        return this.show('queued', event.position > 0 ? `Queued, ${event.position} ahead` : 'Queued');
       case 'task_start':
         return this.show('running', 'Working…');
       case 'stage':
         return this.show('running', `Working: ${event.stage}`);
       case 'thinking':
       case 'text':
-        this.say(event);
+        this.appendText(event);
         return;
       case 'tool_start': {
         const details = element('details', { part: 'tool' });
@@ -160,28 +160,28 @@ export class ClaudeRunnerStream extends HTMLElement {
         return;
       case 'retry':
         this.discard(event.discardsFrom);
-        return this.show('running', 'Asking the model again…');
+        return this.show('running', 'Retrying the model request…');
       case 'task_complete': {
         this.spend(event.cost);
         const text = event.response ?? (event.output as { response?: unknown } | null)?.response;
-        // Most often it was there already, as the last text.
+        // The last text usually shows the answer already.
         if (typeof text === 'string' && !this.items.some(({ node }) => node.textContent?.trim() === text.trim())) this.add(element('p', { part: 'answer' }, text), event.seq, 'other');
-        this.tell('task-complete', event);
+        this.emit('task-complete', event);
         return this.show('completed', 'Done');
       }
       case 'task_failed':
       case 'abort':
         this.add(element('p', { part: 'error', class: 'error' }, event.error), event.seq, 'other');
-        this.tell('task-failed', event);
-        return this.show('failed', event.type === 'abort' ? 'Stopped' : 'Failed');
+        this.emit('task-failed', event);
+        return this.show('failed', event.type === 'abort' ? 'Aborted' : 'Failed');
       case 'warning':
         this.note(event.message, event.seq);
         return;
       case 'session_reset':
-        this.note('The conversation began anew', event.seq);
+        this.note('The session was reset', event.seq);
         return;
       case 'gap':
-        this.note('What was here is not kept any more', event.to);
+        this.note('Earlier events are no longer stored', event.to);
         return;
       case 'init':
       case 'thinking_start':
@@ -190,13 +190,13 @@ export class ClaudeRunnerStream extends HTMLElement {
       case 'raw':
         return;
       default:
-        // A newer server's.
+        // A newer server may send other types.
         return event satisfies never;
     }
   }
 
-  /** Deltas of one block are one item. */
-  private say({ type, text, seq, taskId, parentToolUseId }: { type: 'text' | 'thinking'; text: string; seq: number; taskId?: string; parentToolUseId?: string }): void {
+  /** Appends a delta to the item of its block. */
+  private appendText({ type, text, seq, taskId, parentToolUseId }: { type: 'text' | 'thinking'; text: string; seq: number; taskId?: string; parentToolUseId?: string }): void {
     const of = `${taskId} ${parentToolUseId}`;
     const last = this.items.at(-1);
     const item = last?.kind === type && last.of === of ? last : this.add(element('p', { part: type, class: type }), seq, type, of);
@@ -217,7 +217,7 @@ export class ClaudeRunnerStream extends HTMLElement {
     return item;
   }
 
-  /** Text and thinking since then are void. An item may have begun earlier, with the text of another message or block. */
+  /** Removes text and thinking since event `from`. An item may have begun earlier, with the text of another message or block. */
   private discard(from: number | undefined): void {
     if (from === undefined) return;
     for (const item of this.items) {
@@ -240,7 +240,7 @@ export class ClaudeRunnerStream extends HTMLElement {
     return text;
   }
 
-  private tell(name: string, detail: unknown): void {
+  private emit(name: string, detail: unknown): void {
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
   }
 }
@@ -256,14 +256,14 @@ function pretty(input: unknown): string {
   return typeof input === 'string' ? input : JSON.stringify(input, null, 2);
 }
 
-/** What a call is about, on one line. */
+/** Summarises a tool call's input on one line. */
 function brief(input: unknown): string {
   const values = input && typeof input === 'object' ? Object.values(input) : [input];
   const first = values.find((value): value is string => typeof value === 'string') ?? '';
   return first.length > 80 ? `${first.slice(0, 79)}…` : first;
 }
 
-/** Asks the product's backend, as the user who is signed in there. */
+/** Requests tickets from the product's backend with the cookies of its signed-in user. */
 function fetched(address: string): GetTicket {
   return async (session, signal) => {
     const answer = await fetch(address.replace('{session}', encodeURIComponent(session)), { method: 'POST', credentials: 'same-origin', signal }).catch((cause) => {

@@ -1,22 +1,22 @@
 import type { ErrorType, Problem } from './types.js';
 
 /**
- * What went wrong: an answer of the server (`status` is its HTTP status), or no answer at all (`status` is 0 and `code` one of
- * `unreachable`, `cut`, `stream_lost`, `events_missing`, `session_renewed`).
+ * The error of a call. `status` is the HTTP status of the server's answer. Without an answer, `status` is 0 and `code` is one of
+ * `unreachable`, `cut`, `stream_lost`, `events_missing`, `session_renewed`.
  */
 export class RunnerError extends Error {
   override readonly name = 'RunnerError';
   readonly status: number;
-  /** Stable; decide on it. */
+  /** A stable identifier of the error. */
   readonly code: string;
   /** The same request may succeed later. */
   readonly retryable: boolean;
-  /** Milliseconds after which to try again, where the server says so. */
+  /** Milliseconds to wait before a retry, if the server names them. */
   readonly retryAfter: number | undefined;
-  /** Of a task that did not complete. */
+  /** The error type of a task that did not complete. */
   readonly errorType: ErrorType | undefined;
   readonly taskId: string | undefined;
-  /** The whole answer; of a task that failed with what it cost. */
+  /** The whole body; for a failed task it includes `cost`. */
   readonly problem: Readonly<Record<string, unknown>>;
 
   constructor(
@@ -42,7 +42,7 @@ export class RunnerError extends Error {
   }
 }
 
-/** The error of an answer that is not a good one; also of a proxy's, which is no problem+json. */
+/** Converts an answer with an error status into an error. The answer of a proxy may not be problem+json. */
 export async function errorOf(answer: Response): Promise<RunnerError> {
   const text = await answer.text().catch(() => '');
   let problem: Partial<Problem> & Record<string, unknown> = {};
@@ -50,13 +50,13 @@ export async function errorOf(answer: Response): Promise<RunnerError> {
     const parsed: unknown = JSON.parse(text);
     if (parsed && typeof parsed === 'object' && !Array.isArray(parsed)) problem = parsed as typeof problem;
   } catch {
-    // No JSON: the status says all there is.
+    // The body is not JSON, so the error has the status only.
   }
   const seconds = Number(answer.headers.get('retry-after') ?? NaN);
   return new RunnerError(problem.error ?? `the server answered ${answer.status} ${answer.statusText}`.trim(), {
     status: answer.status,
     code: problem.code ?? `http_${answer.status}`,
-    // A gateway's own answer while the server behind it is away.
+    // A proxy sends these while the server behind it is down.
     retryable: problem.retryable ?? [502, 503, 504].includes(answer.status),
     retryAfter: seconds >= 0 ? seconds * 1000 : undefined,
     problem,

@@ -4,13 +4,13 @@ import { RunnerError, errorOf } from './error.js';
 /** The header with the epoch of the events in an answer. */
 export const EPOCH = 'session-epoch';
 
-/** An answer that took longer was waited for, not refused. */
+/** A request that fails after a longer time had been accepted, so it resets the retries. */
 const LONG_ANSWER_MS = 60_000;
 
 export interface HttpOptions {
-  /** Where the server is: `https://runner.example.com`. */
+  /** The server's base URL, as in `https://runner.example.com`. */
   url: string;
-  /** An API key. Never give one to a page: a page has tickets. */
+  /** An API key. Never give one to a page; a page uses tickets. */
   key?: string | undefined;
   fetch?: typeof fetch | undefined;
   retries?: Retries | undefined;
@@ -20,11 +20,11 @@ export interface Call {
   body?: unknown;
   headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
-  /** It may be sent twice: it changes nothing, or the server takes both for one. Default for GET. */
+  /** The request is idempotent, so it may be sent twice. Default for GET. */
   repeatable?: boolean;
 }
 
-/** Requests with the key, tried again where that can help and cannot harm. */
+/** Sends requests with the key, and retries idempotent ones after errors that may be temporary. */
 export class Http {
   readonly url: string;
   readonly retries: Retries;
@@ -38,7 +38,7 @@ export class Http {
     this.fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
   }
 
-  /** The answer's JSON. */
+  /** Returns the answer's JSON. */
   json<T>(method: string, path: string, call: Call = {}): Promise<T> {
     return this.retrying(call.repeatable ?? method === 'GET', call.signal, async () => {
       const answer = await this.once(method, path, call);
@@ -46,7 +46,7 @@ export class Http {
     });
   }
 
-  /** The first of the answer's lines of JSON, `undefined` where there is none, and the epoch of the answer. */
+  /** Returns the first line of an NDJSON answer, `undefined` if it has none, and the answer's epoch. */
   firstLine<T>(path: string, signal: AbortSignal | undefined): Promise<[line: T | undefined, epoch: string | undefined]> {
     return this.retrying(true, signal, async () => {
       const answer = await this.once('GET', path, { signal });
@@ -76,7 +76,7 @@ export class Http {
       try {
         return await attempt();
       } catch (error) {
-        // A long task outlives what a connection may wait for an answer. That is no failure upon failure.
+        // A long task can outlive its connection. Such a failure is not a repeated one.
         if (Date.now() - began > LONG_ANSWER_MS) backoff.reset();
         if (signal?.aborted || !(error instanceof RunnerError) || !repeatable || !maySucceedLater(error)) throw error;
         await backoff.after(error, error.retryAfter, signal);
@@ -84,7 +84,7 @@ export class Http {
     }
   }
 
-  /** A good answer, whose body has not been read. One request, and no second one. */
+  /** Sends one request without retries. Returns a successful answer whose body is not read yet. */
   async once(method: string, path: string, call: Call = {}): Promise<Response> {
     const headers: Record<string, string> = { accept: 'application/json', ...call.headers };
     if (this.key) headers['authorization'] = `Bearer ${this.key}`;
@@ -127,12 +127,12 @@ function cut(cause: unknown, signal?: AbortSignal): unknown {
   return signal?.aborted ? signal.reason : new RunnerError('the answer was cut', { code: 'cut', retryable: true, cause });
 }
 
-/** A task that failed has failed, whatever its status: asked once more it would be told once more. */
+/** A failed task is final; repeating the request returns the same failure. */
 export function maySucceedLater(error: RunnerError): boolean {
   return error.retryable && error.errorType === undefined;
 }
 
-/** A part of a path. */
+/** Escapes one segment of a path. */
 export const part = encodeURIComponent;
 
 export function query(parameters: Record<string, unknown>): string {

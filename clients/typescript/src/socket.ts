@@ -3,14 +3,14 @@ import { RunnerError } from './error.js';
 import { part } from './http.js';
 import { Cut, type EventCursor, type Frame } from './stream.js';
 
-/** What opens one stream: a ticket, or the two subprotocols that go with it. */
+/** The credential that opens one stream: a ticket, or the two subprotocols that carry it. */
 export type TicketAnswer = string | { ticket: string } | { protocols: string[] };
-/** Fetches one; in a page from its own backend, which has the API key. */
+/** Fetches a ticket. A page fetches it from its own backend, which has the API key. */
 export type GetTicket = (sessionId: string, signal: AbortSignal) => Promise<TicketAnswer>;
 
 const DELETED = 1000;
 const REVOKED = 4001;
-/** A browser reads a WebSocket as fast as it comes. Beyond this the stream is closed, and opened again once all is consumed. */
+/** The maximum number of buffered frames; a browser has no back-pressure on a WebSocket. At the limit the stream closes, and reopens once all are consumed. */
 const MAX_WAITING = 10_000;
 /** A ticket lives for 30 seconds. */
 const OPEN_MS = 30_000;
@@ -36,7 +36,7 @@ export async function* webSocket(url: string, getTicket: GetTicket, session: str
     try {
       waiting.push(JSON.parse(String(data)) as Frame);
     } catch {
-      return finish(new Cut('a frame is no JSON'));
+      return finish(new Cut('a frame is not JSON'));
     }
     if (waiting.length >= MAX_WAITING) finish(new Cut('the reader is slower than the stream', false));
     wake();
@@ -63,7 +63,7 @@ export async function* webSocket(url: string, getTicket: GetTicket, session: str
   }
 }
 
-/** 1001 and 1012 (the server ends), 4008 (too slow), 1006 (the network), and what else there may be: come back with the last `seq`. */
+/** The end that a close code means. All others, such as 1001 and 1012 (server stops), 4008 (too slow) and 1006 (network), reconnect with the last `seq`. */
 function closed(code: number, reason: string): Error | 'deleted' {
   if (code === DELETED) return 'deleted';
   if (code === REVOKED) return new RunnerError(reason || 'the API key is not valid any more', { status: 401, code: 'unauthorized' });

@@ -1,33 +1,33 @@
-// A session's events without loss and without doubles, over connections that end.
+// A session's events, each exactly once and in order, over connections that may end.
 import { Backoff, type Retries } from './backoff.js';
 import { RunnerError } from './error.js';
 import type { Connected, RunnerEvent } from './types.js';
 
-/** The begin of a connection. Plain HTTP tells no number, and an older server no epoch. */
+/** The first frame. Plain HTTP has no `seq`, older servers no epoch. */
 export type Opened = { type: 'connected'; epoch?: string | undefined; seq?: Connected['seq'] | undefined };
-/** What a connection gives. */
+/** The output of a connection. */
 export type Frame = Opened | RunnerEvent;
 
-/** A position in a session's events: `EPOCH-SEQ`, or `SEQ` of whichever life the session is in. */
+/** A position in a session's events: `EPOCH-SEQ`, or `SEQ` in the current life of the session. */
 export type EventCursor = number | string;
 
 /**
- * One connection, to what comes after `since`. It returns when the stream is over (the session was deleted) and throws where it
- * was cut.
+ * Opens one connection to the events after `since`. It returns when the session was deleted, and throws when the connection was
+ * interrupted.
  */
 export type Connect = (since: EventCursor, signal: AbortSignal) => AsyncIterable<Frame>;
 
 export interface StreamOptions {
-  /** The last event seen, as `EPOCH-SEQ` or `SEQ`, 0 for all. Default: what happens from now on. */
+  /** The last event seen, as `EPOCH-SEQ` or `SEQ`; 0 for all. Default: only new events. */
   since?: EventCursor | undefined;
   signal?: AbortSignal | undefined;
-  /** Told of each connection that is up, and of each that was lost. */
+  /** Called with `live` or `lost` when the connection changes. */
   onState?: ((state: StreamState) => void) | undefined;
 }
 
 export type StreamState = 'live' | 'lost';
 
-/** Thrown by a connection that was cut. Without `pause` it was for a reason of the client's own, and it may connect at once. */
+/** Thrown by an interrupted connection. If `pause` is false, the client interrupted it and reconnects at once. */
 export class Cut extends Error {
   constructor(
     message: string,
@@ -37,18 +37,18 @@ export class Cut extends Error {
   }
 }
 
-/** Follows a session from `since` on, connecting anew after each cut. Ends when the session is deleted. */
+/** Follows a session from `since` on. Reconnects after every interruption; ends when the session is deleted. */
 export async function* follow(connect: Connect, since: EventCursor, retries: Retries, options: StreamOptions): AsyncGenerator<RunnerEvent, void> {
   const { signal, onState } = options;
   const backoff = new Backoff(retries);
   let [epoch, last] = positionOf(since);
-  /** The reader is in this life of the session: it named it, or has events of it. */
+  /** True if the caller named this life of the session or has received events of it. */
   let isBound = epoch !== undefined || last > 0;
-  /** What was missing when it was noticed: once more of the same is no accident. */
+  /** The first missing event at the last reconnect. If it is missing again, the stream fails. */
   let missing: number | undefined;
   for (;;) {
     signal?.throwIfAborted();
-    // Ends the connection also where whoever iterates leaves the loop.
+    // Ends the connection also if the caller leaves its loop.
     const connection = new AbortController();
     const stop = () => connection.abort(signal?.reason);
     signal?.addEventListener('abort', stop, { once: true });
@@ -75,14 +75,14 @@ export async function* follow(connect: Connect, since: EventCursor, retries: Ret
           continue;
         }
         if (frame.seq <= last) {
-          // The server sends what comes after `last`, so numbers began anew; later on it is a frame that came twice.
+          // The first frame has a number above `last` unless the session was renewed. A later such frame is a duplicate.
           if (isFresh) throw renewed(last);
           continue;
         }
         isFresh = false;
         if (frame.seq > last + 1) {
           if (missing === last + 1) {
-            throw new RunnerError(`the events from ${last + 1} to ${frame.seq - 1} do not come`, { code: 'events_missing' });
+            throw new RunnerError(`the events from ${last + 1} to ${frame.seq - 1} are missing`, { code: 'events_missing' });
           }
           missing = last + 1;
           throw new Cut(`event ${frame.seq} came after ${last}`);
@@ -114,9 +114,9 @@ function positionOf(since: EventCursor): [epoch: string | undefined, seq: number
   return [epoch, Number(seq)];
 }
 
-/** There is no event `last` in the session that has its name now. */
+/** The session was deleted and created again, so the new one has no event `last`. */
 export function renewed(last: number): RunnerError {
-  return new RunnerError(`the session of event ${last} was deleted: what has its name now is followed with since 0`, { code: 'session_renewed' });
+  return new RunnerError(`the session of event ${last} was deleted; follow the new session of that name with since 0`, { code: 'session_renewed' });
 }
 
 function streamLost(last: number, cause: Error): RunnerError {

@@ -3,7 +3,7 @@ import { RunnerError } from './error.js';
 import type { StreamOptions } from './stream.js';
 import type { Aborted, Answer, FinalEvent, RunnerEvent, TaskRecord } from './types.js';
 
-/** A task that the server has accepted. It runs on, even if this object is dropped. */
+/** A task that the server has accepted. It continues to run if this object is dropped. */
 export class Task {
   constructor(
     private readonly runner: ClaudeRunner,
@@ -11,10 +11,10 @@ export class Task {
     readonly sessionId: string,
   ) {}
 
-  /** What the task does, from its first event to its last, across restarts of the server. Ends after the task's end. */
+  /** Yields the task's events from the first to the last, across restarts of the server. Ends after the task's final event. */
   async *events(options: Omit<StreamOptions, 'since'> = {}): AsyncGenerator<RunnerEvent, void> {
     const since = await this.runner.beforeTask(this.id, options.signal);
-    // Retention has removed all of it, and nothing more comes.
+    // Retention has removed all events, and no new ones follow.
     if (since === undefined) return;
     try {
       for await (const event of this.runner.stream(this.sessionId, { ...options, since })) {
@@ -28,7 +28,7 @@ export class Task {
     }
   }
 
-  /** Waits for the end. Throws a `RunnerError` with an `errorType` where the task did not complete. */
+  /** Waits for the end. Throws a `RunnerError` with an `errorType` if the task did not complete. */
   async result(options: { signal?: AbortSignal } = {}): Promise<Answer> {
     for await (const event of this.events(options)) {
       if (event.type === 'task_complete') {
@@ -46,7 +46,7 @@ export class Task {
     return this.runner.task(this.id, options);
   }
 
-  /** Ends it; with `interrupt` the container stays. */
+  /** Aborts the task; `interrupt` keeps the container. */
   abort(options: { mode?: 'kill' | 'interrupt'; signal?: AbortSignal } = {}): Promise<Aborted> {
     return this.runner.abort(this.id, options);
   }

@@ -1,4 +1,4 @@
-// Names for what the API's documents describe.
+// Names for the types in the API's documents.
 import type { components as api, operations } from './generated/api.js';
 import type { components as stream } from './generated/events.js';
 
@@ -22,12 +22,12 @@ export type RepositoryTask = Api['RepositoryTaskRequest'];
 export type ListTasks = NonNullable<operations['listTasks']['parameters']['query']>;
 export type UsageQuery = NonNullable<operations['usage']['parameters']['query']>;
 
-/** An event of a session. The server may be newer than this and send other types: have a `default`. */
+/** An event of a session. A newer server may send other types, so handle `default`. */
 export type RunnerEvent = Exclude<Stream['Event'], Stream['Connected']>;
 export type EventType = RunnerEvent['type'];
 /** The first frame of a WebSocket. */
 export type Connected = Stream['Connected'];
-/** Events with a number: all but `gap`. */
+/** Events with a number: all except `gap`. */
 export type NumberedEvent = Exclude<RunnerEvent, Stream['Gap']>;
-/** What a task ends with. */
+/** The final event of a task. */
 export type FinalEvent = Stream['TaskComplete'] | Stream['TaskFailed'] | Stream['Abort'];

@@ -1,4 +1,4 @@
-// What needs no server: the order of events over connections that end as they like.
+// Tests that need no server: the order of events over connections that end at any point.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Backoff } from '../dist/backoff.js';
@@ -8,7 +8,7 @@ import { Cut, follow } from '../dist/stream.js';
 const event = (seq, type = 'text') => ({ type, seq });
 const connected = (seq) => ({ type: 'connected', seq });
 
-/** Follows from 3 over these connections; what they were asked for, what came, and how it ended. */
+/** Follows from 3 over these connections. Returns the requested cursors, the events, and the error code or `end`. */
 const over = (...connections) => overFrom(3, ...connections);
 
 async function overFrom(begin, ...connections) {
@@ -45,7 +45,7 @@ test('what is missing is asked for again, and once more of it is an error; a gap
   assert.deepEqual((await over([{ type: 'gap', from: 4, to: 20 }, event(21)])).got, ['gap', 21]);
 });
 
-test('a session that began anew is told of', async () => {
+test('a renewed session is reported', async () => {
   assert.equal((await over([connected(1)])).ended, 'session_renewed');
   assert.equal((await over([event(2)])).ended, 'session_renewed');
 });
@@ -55,12 +55,12 @@ test('a cursor is of one life of its session', async () => {
   const opened = (epoch) => ({ type: 'connected', epoch });
   const gap = { type: 'gap', from: 1, to: 0, reason: 'renewed', epoch: second };
   const cut = new Cut('closed with 1006');
-  // A plain number is of whichever life the session is in; from the first connection on it is of that one.
+  // A plain number refers to the current life of the session. The first connection binds it to that life.
   assert.deepEqual(await over([opened(first), event(4), cut], [opened(second), event(5)]), {
     asked: [3, `${first}-4`], got: [4], ended: 'session_renewed',
   });
   assert.deepEqual((await over([opened(first), event(4), cut], [gap, event(1)])).ended, 'session_renewed');
-  // Who has seen nothing has lost nothing.
+  // A reader that has received nothing has lost nothing.
   assert.deepEqual(await overFrom(0, [opened(first), cut], [opened(second), event(1), cut], [event(2, 'session_deleted')]), {
     asked: [0, 0, `${second}-1`], got: [1, 'session_deleted'], ended: 'end',
   });

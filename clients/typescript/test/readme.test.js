@@ -1,4 +1,4 @@
-// The program of the README is a TypeScript program that runs.
+// Compiles and runs the program of the README.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
@@ -17,7 +17,7 @@ test('the ten lines of the README run as they stand', async () => {
   assert.ok(program.trim().split('\n').filter(Boolean).length <= 10);
   await mkdir(`${root}dist/readme`, { recursive: true });
   await writeFile(`${root}dist/readme/program.ts`, program);
-  // Inside the package, where its own name leads to it.
+  // Inside the package, so that the package's own name resolves.
   const options = ['--noEmit', '--strict', '--target', 'es2022', '--module', 'nodenext', '--types', 'node', 'dist/readme/program.ts'];
   await run('npx', ['--no-install', 'tsc', ...options], { cwd: root });
   await build({ entryPoints: [`${root}dist/readme/program.ts`], bundle: true, platform: 'node', format: 'esm', outfile: `${root}dist/readme/program.js` });

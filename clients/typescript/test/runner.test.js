@@ -27,7 +27,7 @@ test('submits, streams to the end, aborts', async () => {
   const { type, seq, ts, ...result } = events.at(-1);
   assert.deepEqual(await task.result(), result);
 
-  // One key is one task.
+  // Two requests with one key create one task.
   const same = { idempotencyKey: 'same' };
   const [one, two] = await Promise.all([0, 1].map(() => runner.start({ sessionId, message: 'say:same' }, same)));
   assert.equal(one.id, two.id);
@@ -51,7 +51,7 @@ test('submits, streams to the end, aborts', async () => {
   assert.equal((await runner.agents())[0].default, true);
   assert.equal((await runner.ticket(sessionId)).protocols[0], 'claude-runner');
 
-  // A stream that its reader leaves ends, and one of a session that is deleted, too.
+  // A stream ends when its reader leaves it, and when its session is deleted.
   for await (const { seq } of runner.stream(sessionId, { since: 0 })) {
     assert.equal(seq, 1);
     break;
@@ -64,20 +64,20 @@ test('submits, streams to the end, aborts', async () => {
   assert.equal((await rest).at(-1).type, 'session_deleted');
   assert.deepEqual(states, ['live']);
   assert.equal((await failure(collect(runner.stream(sessionId, { since: 1 })))).code, 'session_renewed');
-  // The next life has an event where the old cursor stands, and it is not taken for the old one's.
+  // The new life has an event at the old cursor's number, and the client distinguishes them.
   assert.equal((await runner.submit({ sessionId, message: 'say:anew' })).response, 'anew');
   assert.notEqual((await runner.session(sessionId)).epoch, epoch);
   assert.equal((await failure(collect(runner.stream(sessionId, { since: `${epoch}-1` })))).code, 'session_renewed');
 });
 
-/** Killed, or stopped as an operator does it: then it ends its streams itself. */
+/** The server is killed, or stopped as an operator does; then it closes its streams itself. */
 const ENDS = ['kill', 'end'];
 
 for (const way of ENDS) test(`goes on after the server's ${way}, without a loss or a double`, async () => {
   const runner = runnerOf();
   const sessionId = `ended-by-${way}`;
   const task = await runner.start({ sessionId, message: 'slow:60' });
-  // A synchronous caller waits behind it, over the same fault.
+  // A synchronous caller waits behind that task, across the same fault.
   const waiting = runner.submit({ sessionId, message: 'say:still here' });
   const events = [];
   const states = [];

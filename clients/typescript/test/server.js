@@ -1,10 +1,10 @@
-// What the tests share: one server for all of a file.
+// The server that all tests of a file share.
 import { after, before } from 'node:test';
 import { Server } from '../../../tests/browser/server.js';
 
 export const KEY = '0123456789abcdef0123456789abcdef';
 
-/** Starts one before the tests, and ends it after them. */
+/** Starts a server before the tests and stops it after them. */
 export function withServer(env = {}) {
   const holder = {};
   before(async () => {
@@ -14,7 +14,7 @@ export function withServer(env = {}) {
   return holder;
 }
 
-/** All events of a session, as the store has them. */
+/** Returns all stored events of a session. */
 export async function exported(server, session) {
   const answer = await fetch(`${server.url}/session/${session}/events`, {
     headers: { accept: 'application/x-ndjson', authorization: `Bearer ${KEY}` },

@@ -1,5 +1,5 @@
-//! Asks the program in an image for its version. A label cannot tell it: an image that is built from another one inherits the
-//! labels and may have another program.
+//! Asks the program in an image for its version. A label is not reliable, because an image that is built from another
+//! one inherits the labels and may have another program.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@
 //! | `warnings` | files that are copied and do not work in a sandbox |
 //!
 //! Invariants:
-//! - A template is read anew for each use; nothing is cached here.
+//! - A template is read for each use; nothing is cached here.
 //! - Equal templates give equal archives.
 //! - A workspace gets every file of its template except `agent.toml`, which belongs to the operator.
 

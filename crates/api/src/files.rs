@@ -35,7 +35,7 @@ const MAX_ENTRIES: usize = 10_000;
 /// The size of a list's entries as JSON. A name has at most 255 bytes, but the target of a link may have 4,096.
 const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
 
-/// A list costs what everything below the directory costs to read: the engine has no other way to tell names.
+/// Listing a directory reads everything below it, because the engine offers no cheaper way to list names.
 const LIST_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -1,5 +1,6 @@
 //! The server's health, and whether it can run tasks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use agent_image::{Support, versions};
@@ -18,6 +19,7 @@ use tokio::time::timeout;
 
 use super::authorize::known_caller;
 use super::session::prefix;
+use super::shared_check::SharedCheck;
 use super::{Api, ApiError, agents};
 
 /// The time for which `GET /ready` waits for the first answer of the program in the image. It usually takes half a second.
@@ -64,8 +66,12 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result
     }))
 }
 
-/// `GET /ready` checks everything that a task needs. It answers 503, with the remedy for callers that may see it.
-pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Response {
+/// The checks of `GET /ready` that ask the engine or read the agents' files. Everybody may ask, so all who ask at once share them.
+#[derive(Clone, Debug, Default)]
+pub struct ReadyChecks(Arc<SharedCheck<[Check; 3]>>);
+
+/// Checks the engine, the image and the agents.
+async fn costly_checks(api: &Api) -> [Check; 3] {
     let sandboxes = &api.sandboxes;
     let image = &sandboxes.settings().image;
     let engine = sandboxes.engine().info().await;
@@ -83,6 +89,13 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
         "engine",
         engine.map(|info| format!("{} {}", info.name, info.version)).map_err(|error| error.to_string()),
     );
+    [engine, image, check("agents", agents::summary(api).await)]
+}
+
+/// `GET /ready` checks everything that a task needs. It answers 503, with the remedy for callers that may see it.
+pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Response {
+    let sandboxes = &api.sandboxes;
+    let [engine, image, agents] = api.ready.0.get(costly_checks(&api)).await;
     let store = api.store.session_count().await;
     let caller = known_caller(&api.guard, &headers);
     let sees_all = caller.as_ref().is_some_and(|caller| prefix(caller).is_none());
@@ -93,7 +106,6 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
         _ => "usable",
     };
     let credential = check("credential", credential.usable.map(|()| usable_as.to_owned()));
-    let agents = check("agents", agents::summary(&api).await);
     let draining = if api.is_draining() { Err("shutting down".to_owned()) } else { Ok("accepting tasks".to_owned()) };
     let mut checks = vec![engine, image, store, credential, agents, check("server", draining)];
     let network = api.gateway.network();

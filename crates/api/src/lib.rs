@@ -54,6 +54,7 @@ mod perimeter;
 mod sandboxes;
 mod session;
 pub mod settings;
+mod shared_check;
 mod stream;
 mod submission;
 mod task;
@@ -89,6 +90,7 @@ use submission::TaskDefaults;
 
 pub use authorize::Guard;
 pub use error::ApiError;
+pub use health::ReadyChecks;
 pub use listen::serve;
 pub use perimeter::Perimeter;
 pub use submission::TaskDefaults as Defaults;
@@ -121,6 +123,7 @@ pub struct Api {
     /// A client that reads nothing for this long is disconnected.
     pub subscriber_timeout: Duration,
     pub metrics: Metrics,
+    pub ready: ReadyChecks,
     pub webhooks: Arc<WebhookRules>,
     /// `None`: MODEL_PRICES_URL is not set.
     pub price_feed: Option<Arc<PriceFeed>>,

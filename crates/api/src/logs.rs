@@ -20,7 +20,7 @@ use store::{Store, StoreError};
 
 use super::events::{NDJSON, is_set};
 use super::extract::{Path, Query};
-use super::task::visible_listed_task;
+use super::task::visible_place;
 use super::{Api, ApiError, events};
 use crate::access::{Caller, CallerShares, Turn};
 
@@ -59,16 +59,16 @@ pub(super) async fn logs(
         Some("ndjson") => Format::Events,
         Some(_) => return Err(ApiError::invalid("format: it must be lines, text or ndjson")),
     };
-    let record = visible_listed_task(&api, &caller, &id).await?;
-    let (store, task) = (api.store.clone(), record.id.clone());
-    let news = if is_set(query.follow.as_deref()) && !record.status.is_final() {
-        let log = api.registry.subscribe(&record.session_id).await?.log;
+    let place = visible_place(&api, &caller, &id).await?;
+    let (store, task) = (api.store.clone(), place.id.clone());
+    let news = if is_set(query.follow.as_deref()) && !place.status.is_final() {
+        let log = api.registry.subscribe(&place.session_id).await?.log;
         Some(log.cursor(log.at(log.latest())))
     } else {
         None
     };
     // The epoch belongs to the session that the task was submitted to, which may be deleted.
-    let epoch = store.session_epoch(record.session).await?;
+    let epoch = store.session_epoch(place.session).await?;
     let reader = Reader { store, task, format, since: 0, news, ended: false, shares, turn: None };
     let revoked = caller.revoked.cancelled_owned();
     let counted = reader.news.is_some().then(|| api.metrics.subscribed(Transport::Log));
@@ -121,7 +121,7 @@ impl Reader {
             let news = self.news.as_mut().filter(|_| !self.ended)?;
             // Asked *before* reading on, so that what is written with the end is read after it.
             self.ended =
-                self.store.listed_task(&self.task).await.ok().flatten().is_none_or(|task| task.status.is_final());
+                self.store.task_place(&self.task).await.ok().flatten().is_none_or(|task| task.status.is_final());
             if !self.ended && !matches!(news.next_with(self.shares.page(1)).await, Ok((Page::Events(_), _))) {
                 self.ended = true;
             }

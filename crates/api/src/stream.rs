@@ -179,7 +179,7 @@ impl Stream {
         in_time(&self.shutdown, &self.revoked, self.patience, self.socket.send_text(text)).await
     }
 
-    /// Closes with the reason. A subscriber that was too slow has the same time once more to read what is in flight, and then the
+    /// Closes with the reason. A subscriber that was too slow has the same time again to read the frames in flight and this
     /// reason.
     async fn close(mut self, ended: Ended) {
         let last = self.socket.cut().unwrap_or(self.last);

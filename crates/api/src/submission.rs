@@ -48,7 +48,7 @@ const MAX_RETRY: u32 = 3;
 const MAX_METADATA_BYTES: usize = 16 * 1024;
 
 /// The refusal of a session id.
-pub(super) fn invalid_session(error: &InvalidSessionId) -> ApiError {
+pub(super) fn invalid_session(error: InvalidSessionId) -> ApiError {
     ApiError::invalid(format!("sessionId: {error}"))
 }
 
@@ -91,7 +91,7 @@ pub(super) fn check(
             ));
         }
     };
-    let session = SessionId::existing(&session).map_err(|error| invalid_session(&error))?;
+    let session = SessionId::existing(&session).map_err(invalid_session)?;
     if message.trim().is_empty() && task.is_some() {
         return Err(ApiError::invalid("prompt required"));
     }

@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use sessions::session::{AbortMode, AbortScope, Submission, SubmitError};
 use sha2::{Digest, Sha256};
-use store::{Answers, IdempotencyKey, StoreError, TaskFilter};
+use store::{Answers, IdempotencyKey, StoreError, TaskFilter, TaskPlace};
 
 use super::audit::Subject;
 use super::body::RawBody;
@@ -53,7 +53,7 @@ pub(super) async fn submit(
     if let Err(error) = task.session.check_new()
         && api.store.session(&task.session).await?.is_none()
     {
-        return Err(submission::invalid_session(&error));
+        return Err(submission::invalid_session(error));
     }
     let idempotency = idempotency_key(&caller, &headers, &body.bytes)?;
     let share = body.into_share();
@@ -88,7 +88,7 @@ async fn submit_once(api: &Api, session: SessionId, submission: Submission) -> R
         Ok(accepted) => Ok((accepted.task, session)),
         Err(SubmitError::Store(error)) => match error.as_ref() {
             StoreError::IdempotencyKeyUsed { task: first, same_body: true } => {
-                let record = api.store.listed_task(first).await?;
+                let record = api.store.task_place(first).await?;
                 // A repository task's session has the name of the first.
                 Ok((first.clone(), record.map_or(session, |record| record.session_id)))
             }
@@ -182,17 +182,15 @@ pub(super) async fn show(
 /// The task of a path, where it exists for the caller.
 async fn visible_task(api: &Api, caller: &Caller, id: &str) -> Result<TaskRecord, ApiError> {
     let task: TaskId = id.parse().map_err(|_| ApiError::unknown_task(id))?;
-    only_visible(api.store.task(&task).await?, caller, id)
-}
-
-/// The same as lists show it, with the beginning of long texts.
-pub(super) async fn visible_listed_task(api: &Api, caller: &Caller, id: &str) -> Result<TaskRecord, ApiError> {
-    let task: TaskId = id.parse().map_err(|_| ApiError::unknown_task(id))?;
-    only_visible(api.store.listed_task(&task).await?, caller, id)
-}
-
-fn only_visible(record: Option<TaskRecord>, caller: &Caller, id: &str) -> Result<TaskRecord, ApiError> {
+    let record = api.store.task(&task).await?;
     record.filter(|record| caller.sees(&record.session_id)).ok_or_else(|| ApiError::unknown_task(id))
+}
+
+/// The same without the task's texts.
+pub(super) async fn visible_place(api: &Api, caller: &Caller, id: &str) -> Result<TaskPlace, ApiError> {
+    let task: TaskId = id.parse().map_err(|_| ApiError::unknown_task(id))?;
+    let place = api.store.task_place(&task).await?;
+    place.filter(|place| caller.sees(&place.session_id)).ok_or_else(|| ApiError::unknown_task(id))
 }
 
 /// The work of a search grows with its text.
@@ -259,7 +257,7 @@ pub(super) async fn abort(
     };
     let session = SessionId::existing(&id).map_err(|error| ApiError::invalid(format!("{error}")))?;
     let task = match id.parse::<TaskId>() {
-        Ok(task) => api.store.listed_task(&task).await?,
+        Ok(task) => api.store.task_place(&task).await?,
         Err(_) => None,
     };
     let (session, scope, answer) = match task.filter(|record| caller.sees(&record.session_id)) {

@@ -91,7 +91,7 @@ pub(super) async fn list(
     Ok(paging.answer("/webhooks", &page, show, &filters))
 }
 
-/// `POST /webhooks/:id/replay` delivers once more, from the beginning of the schedule, under the same id.
+/// `POST /webhooks/:id/replay` delivers again, from the beginning of the schedule, under the same id.
 pub(super) async fn replay(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,

@@ -130,7 +130,7 @@ pub enum SubagentPhase {
 #[derive(Debug, Clone)]
 pub struct TurnResult<'a> {
     pub subtype: ResultSubtype<'a>,
-    /// If the line does not contain it: true unless `subtype` is success.
+    /// Defaults to true unless `subtype` is `success`.
     pub is_error: bool,
     pub api_error_status: Option<u16>,
     /// The answer, or the message of a failed model request. The `error_*` subtypes have no result.

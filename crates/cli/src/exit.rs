@@ -19,7 +19,7 @@ pub enum Exit {
     TryLater,
     /// The API key is missing or wrong, or lacks the right (EX_NOPERM).
     Denied,
-    /// Ctrl-C, as shells tell it.
+    /// Interrupted by Ctrl-C: 128 + SIGINT, as in shells.
     Interrupted,
 }
 

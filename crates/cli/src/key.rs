@@ -15,10 +15,11 @@ use domain::session::SessionId;
 use domain::usage::Cost;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use secrecy::ExposeSecret as _;
-use store::KeyStore;
+use store::{KeyStore, StoredKeys};
 
 use super::lists;
 use super::table::{Column, Table};
+use super::terminal::printable;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -143,13 +144,16 @@ fn create(options: CreateOptions) -> anyhow::Result<ExitCode> {
 }
 
 fn list(options: &ListOptions) -> anyhow::Result<ExitCode> {
-    let keys = open(&options.place)?.all().context("the keys could not be read")?;
+    let StoredKeys { keys, damaged } = open(&options.place)?.all().context("the keys could not be read")?;
+    for row in &damaged {
+        eprintln!("damaged and not valid: {}", printable(row));
+    }
     if options.json {
         lists::print_lines(&keys.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    if keys.is_empty() {
-        eprintln!("there are no keys; `claude-runner key create --scope admin` makes one");
+    if keys.is_empty() && damaged.is_empty() {
+        eprintln!("there are no keys; `claude-runner key create --scope admin` creates one");
         return Ok(ExitCode::SUCCESS);
     }
     let now = Timestamp::now();

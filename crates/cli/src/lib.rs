@@ -8,6 +8,7 @@
 //! | [`doctor`], `key`, `rekey`, `restore`, `prune`, `image`, `init`, `tools` | what works without a server |
 //! | `network` | the proxy and the certificate authorities, as `serve` and `image build` take them |
 //! | `volumes` | volumes without a session |
+//! | `exclusive` | keeps the servers of an installation away while a command runs |
 //! | `table`, `lists`, `terminal` | output |
 //! | [`completions`] | completions for shells, and the manual page |
 //! | `exit` | the exit statuses |
@@ -21,6 +22,7 @@ mod abort;
 mod agents;
 pub mod completions;
 pub mod doctor;
+mod exclusive;
 mod exit;
 mod export;
 mod follow;
@@ -120,7 +122,7 @@ pub async fn run(engine: &dyn Engine, environment: Environment, command: Command
         Command::Usage(options) => usage::run(options).await,
         Command::Key(command) => key::run(command),
         Command::Rekey(options) => rekey::run(&options),
-        Command::Restore(options) => restore::run(&options),
+        Command::Restore(options) => restore::run(engine, options).await,
         Command::Prune(options) => prune::run(engine, options).await,
         Command::Tools(command) => tools::run(command),
         Command::Image(command) => image::run(engine, environment, command).await,

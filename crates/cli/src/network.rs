@@ -16,8 +16,8 @@ pub struct NetworkOptions {
     #[arg(long, env = "HTTP_PROXY", hide_env_values = true)]
     pub http_proxy: Option<String>,
 
-    /// Hosts, domains and networks that are reached without a proxy, comma-separated, on every port; `*` means all. Loopback
-    /// always is
+    /// Hosts, domains and networks that are reached without a proxy, on every port, comma-separated; `*` means all.
+    /// Loopback addresses are always reached directly
     #[arg(long, env = "NO_PROXY")]
     pub no_proxy: Option<String>,
 

@@ -6,8 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
-use sandbox::{Instance, InstanceLock};
+use engine::Engine;
+use sandbox::Instance;
 use store::{Restored, RestoredAs, StoreError, installation, restore};
+
+use super::exclusive::{ExclusiveAccess, ExclusiveError};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,23 +39,44 @@ pub struct RestoreOptions {
     secret_key_file: Option<PathBuf>,
 }
 
-pub(super) fn run(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(engine: &dyn Engine, options: RestoreOptions) -> anyhow::Result<ExitCode> {
+    let RestoreOptions { backup, as_new, data_dir, .. } = &options;
+    // The lease of a server on this DATA_DIR would count as this command's.
+    if let Ok(Some(_)) = store::holder(data_dir) {
+        return Err(in_use(&options));
+    }
+    let name = if *as_new { None } else { installation(backup, data_dir)? };
+    let Some(name) = name else { return put_back(&options) };
+    match ExclusiveAccess::acquire(engine, &Instance::named(&name), data_dir).await {
+        Ok(access) => {
+            let restoring = tokio::task::spawn_blocking(move || put_back(&options));
+            access.run(async { restoring.await? }).await
+        }
+        Err(error @ (ExclusiveError::OnMachine | ExclusiveError::OnEngine)) => {
+            bail!("{}", stop_first(&error.to_string()))
+        }
+        // A backup must be restored even where the engine is lost. A server that runs elsewhere keeps its engine.
+        Err(error @ ExclusiveError::Engine(_)) => {
+            eprintln!("warning: {}", domain::error_chain(&error));
+            put_back(&options)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn in_use(options: &RestoreOptions) -> anyhow::Error {
+    if options.as_new {
+        let data_dir = options.data_dir.display();
+        return anyhow::anyhow!("a server runs on {data_dir}: --as-new needs a DATA_DIR of its own (--data-dir)");
+    }
+    anyhow::anyhow!("{}", stop_first("a server runs on this DATA_DIR"))
+}
+
+fn put_back(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
     let RestoreOptions { backup, as_new, data_dir, secret_key_file } = options;
     let restored_as = if *as_new { RestoredAs::New } else { RestoredAs::Original };
-    if restored_as == RestoredAs::Original
-        && let Some(name) = installation(backup, data_dir)?
-        && InstanceLock::is_held(&Instance::named(&name))
-    {
-        bail!("{}", stop_first("the server of this backup's installation runs"));
-    }
     let done = restore(backup, data_dir, secret_key_file.as_deref(), restored_as).map_err(|error| match error {
-        StoreError::Locked { .. } if *as_new => {
-            anyhow::anyhow!(
-                "a server runs on {}: --as-new needs a DATA_DIR of its own (--data-dir)",
-                data_dir.display()
-            )
-        }
-        StoreError::Locked { .. } => anyhow::anyhow!("{}", stop_first("a server runs on this DATA_DIR")),
+        StoreError::Locked { .. } => in_use(options),
         error @ StoreError::HalfRestored { .. } => error.into(),
         error => anyhow::Error::from(error).context("nothing was restored"),
     });

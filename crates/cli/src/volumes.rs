@@ -11,6 +11,8 @@ pub(super) struct Orphan {
     pub(super) name: String,
     /// The time at which the store's server first saw it without a session. `None`: no server has seen it yet.
     pub(super) since: Option<Timestamp>,
+    /// Its session was deleted in this store.
+    pub(super) deleted: bool,
 }
 
 /// Finds the volumes of the installation that no session has, sorted by name. `in_use`: a server runs on the data
@@ -24,9 +26,10 @@ pub(super) async fn orphans(engine: &dyn Engine, data_dir: &Path, in_use: bool) 
     let recorded = store.orphan_volumes()?;
     let mut orphans = Vec::new();
     for volume in volumes.into_iter().filter_map(SessionVolume::of) {
-        let since = recorded.iter().find(|orphan| orphan.name == volume.name).map(|orphan| orphan.since);
-        if (since.is_some() || !in_use) && !store.has_session(volume.session)? {
-            orphans.push(Orphan { name: volume.name, since });
+        let record = recorded.iter().find(|orphan| orphan.name == volume.name);
+        if (record.is_some() || !in_use) && !store.has_session(volume.session)? {
+            let since = record.map(|orphan| orphan.since);
+            orphans.push(Orphan { name: volume.name, since, deleted: record.is_some_and(|orphan| orphan.deleted) });
         }
     }
     Ok(Some(orphans))

@@ -21,18 +21,19 @@ use secrecy::SecretString;
 use agent_image::WantedVersion;
 use api::settings::{ApiKeys, HostList, OriginList, TrustedProxies};
 pub use doctor::DoctorOptions;
-pub use dotenv::{EnvFile, EnvFileError, load_env_file};
+pub use dotenv::{EnvFile, EnvFileError, QUOTES, UnreadableLine, UnsetReference, load_env_file};
 pub use egress::{EgressList, PresetError};
 pub use engine_address::{EngineAddressError, docker_engine, docker_host};
 pub use error::ConfigError;
-pub use network::{git_environment, variable};
+pub use network::{git_environment, is_empty_variable, variable};
 pub use traces::trace_export;
 pub use value::{
-    Age, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,
+    ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,
 };
 
 use api::access::Keys;
 use cli::NetworkOptions;
+use domain::age::Age;
 use domain::webhook::WebhookSecrets;
 use sandbox::Instance;
 use sandbox::ResourceSet;
@@ -67,6 +68,10 @@ pub struct ServeOptions {
     /// Milliseconds without output or model traffic after which a running task fails as stalled
     #[arg(long, env = "STALL_TIMEOUT_MS", default_value_t = 120_000, value_parser = clap::value_parser!(u64).range(100..))]
     pub stall_timeout_ms: u64,
+
+    /// Milliseconds in which the model API has to begin a streamed answer
+    #[arg(long, env = "MODEL_ANSWER_TIMEOUT_MS", default_value_t = 45_000, value_parser = clap::value_parser!(u64).range(100..=600_000))]
+    pub model_answer_timeout_ms: u64,
 
     /// Milliseconds after which the sandbox of an idle session is removed. Its files and its memory stay
     #[arg(long, env = "IDLE_TIMEOUT_MS", default_value_t = 300_000)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use clap::Command;
 
-use crate::config::{EnvFile, EnvFileError};
+use crate::config::{EnvFile, EnvFileError, QUOTES, UnsetReference};
 
 /// Variables without a flag: of scripts/run, of Compose, and of libraries.
 const OTHERS: [&str; 16] = [
@@ -47,17 +47,22 @@ pub(super) fn examine(file: &EnvFile, command: &Command) -> Result<Vec<String>, 
     let mut known: BTreeSet<String> = OTHERS.map(str::to_owned).into();
     collect(command, &mut known);
     let near = |name: &str| nearest(name, &known);
-    if let Some(name) = file.unreadable.iter().find(|name| known.contains(*name) || near(name).is_some()) {
-        return Err(EnvFileError::Line(name.clone()));
+    let is_setting = |name: &String| known.contains(name) || near(name).is_some();
+    if let Some(line) = file.unreadable.iter().find(|line| line.name.as_ref().is_some_and(is_setting)) {
+        return Err(EnvFileError::Line(line.clone()));
     }
     let unknown = file.variables.iter().filter(|name| !known.contains(*name) && !name.starts_with(OTEL));
     let misspelt = unknown
         .filter_map(|name| Some((name, near(name)?)))
         .map(|(name, near)| format!("{name} in .env is not a setting and is ignored; did you mean {near}?"));
-    let left_out = file.unreadable.iter().map(|name| {
-        format!(".env: the line that begins with {name:?} is left out: a value with spaces or # must be in quotes")
+    let left_out = file.unreadable.iter().map(|line| format!(".env: {line} is left out: {QUOTES}"));
+    let unset = file.unset.iter().map(|reference| {
+        let UnsetReference { name, variable } = reference;
+        format!(
+            "{name} in .env lacks a part: ${variable} stands for the variable {variable}, which is not set; {QUOTES}"
+        )
     });
-    Ok(misspelt.chain(left_out).collect())
+    Ok(misspelt.chain(left_out).chain(unset).collect())
 }
 
 fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
@@ -107,12 +112,12 @@ fn collect(command: &Command, known: &mut BTreeSet<String>) {
 #[cfg(test)]
 mod tests {
     use super::examine;
-    use crate::config::{EnvFile, EnvFileError};
+    use crate::config::{EnvFile, EnvFileError, UnreadableLine};
 
     #[test]
     fn a_misspelt_setting_is_named_and_others_pass() {
         let of = |name: &str| {
-            let file = EnvFile { variables: vec![name.to_owned()], unreadable: Vec::new() };
+            let file = EnvFile { variables: [name.to_owned()].into(), ..EnvFile::default() };
             examine(&file, &crate::commands::command()).unwrap()
         };
         for (name, near) in [
@@ -140,7 +145,8 @@ mod tests {
     #[test]
     fn a_line_that_cannot_be_read_matters_if_it_is_a_settings() {
         let of = |name: &str| {
-            let file = EnvFile { variables: Vec::new(), unreadable: vec![name.to_owned()] };
+            let line = UnreadableLine { number: 1, name: Some(name.to_owned()) };
+            let file = EnvFile { unreadable: vec![line], ..EnvFile::default() };
             examine(&file, &crate::commands::command())
         };
         assert!(matches!(of("API_KEYS"), Err(EnvFileError::Line(_))));

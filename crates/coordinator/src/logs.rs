@@ -37,7 +37,7 @@ pub(super) fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
     }
 }
 
-/// Sends the log to stderr, from `level` on unless RUST_LOG says otherwise, and the audit log to its file.
+/// Sends the log to stderr, from `level` on unless RUST_LOG sets other levels, and the audit log to its file.
 pub(super) fn set_up_logs(options: &ServeOptions, redactor: &Arc<Redactor>, level: &str) -> anyhow::Result<()> {
     let filter = config::variable("RUST_LOG").and_then(|directives| EnvFilter::try_new(directives).ok());
     let filter = filter.unwrap_or_else(|| EnvFilter::new(level));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use agent_template::{Agents, TemplateError};
 use anyhow::Context;
 use api::access::{Keys, Rate, Shares, Tickets};
-use api::{self, Api, Defaults, Guard, Perimeter, WebhookRules, router};
+use api::{self, Api, Defaults, Guard, Perimeter, ReadyChecks, WebhookRules, router};
 use domain::error_chain;
 use domain::model::is_alias;
 use engine::{Engine, EngineInfo};
@@ -25,7 +25,7 @@ use observe::metrics::Metrics;
 use observe::redact::Redactor;
 use observe::telemetry::Telemetry;
 use sandbox::capacity::Capacity;
-use sandbox::{Instance, InstanceLock, LeaseHeld, Links, SandboxHost};
+use sandbox::{Instance, InstanceLock, LeaseHeld, LeaseHolder, Links, SandboxHost};
 use sessions::repository::{Git, Mirrors};
 use sessions::webhook::{self, WebhookDispatcher};
 use store::Store;
@@ -40,7 +40,7 @@ use crate::listen::listen;
 use crate::logs;
 use crate::scripted;
 use crate::server::{Lifetime, Parts, Server};
-use lease::LeaseKeeper;
+use lease::{LeaseKeeper, place_of};
 
 /// The time that streams and sandboxes have to end after the last task.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -82,7 +82,7 @@ pub(crate) async fn run_until(
     let keys = Keys::open(&options.api_keys, &key_store, options.host).context("the API keys cannot be read")?;
     options.check_keys(&keys)?;
     if keys.is_empty() && keys.anyone().is_none() {
-        warn!("no API key is valid, so every request is refused; `claude-runner key create` makes one");
+        warn!("no API key is valid, so every request is refused; `claude-runner key create` creates one");
     }
     let scripted = scripted::start(&mut options).await?;
     let listener = listen(SocketAddr::new(options.host, options.port)).await?;
@@ -123,7 +123,9 @@ pub(crate) async fn run_until(
     let worker_timeout_ms = repositories.as_ref().map(|_| options.worker_timeout_ms);
     // Up to here, the installation is unchanged.
     let instance_lock = InstanceLock::acquire(&runtime_dir, &instance)?;
-    let lease = LeaseKeeper::start(&options, &engine_address, Arc::clone(&engine), &instance).await?;
+    let place = place_of(&engine_address);
+    let holder = LeaseHolder::of(&options.data_dir, place).context("DATA_DIR cannot be used")?;
+    let (lease, engine) = LeaseKeeper::start(place, holder, &engine_address, engine, &instance).await?;
     let greeting = Greeting::new(&options, address, agents)
         .keys(!keys.is_empty())
         .credential(gateway.credential_state())
@@ -197,6 +199,7 @@ pub(crate) async fn run_until(
         streams: tracker.clone(),
         subscriber_timeout: Duration::from_millis(options.subscriber_timeout_ms),
         metrics,
+        ready: ReadyChecks::default(),
         price_feed,
         webhooks: Arc::new(WebhookRules { outbound, has_secret: !options.webhook_secret.is_empty() }),
         draining,

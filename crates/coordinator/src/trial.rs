@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use clap::{Args, Parser};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
 use cli::Exit;
 use engine::{Engine, EngineError, ImageInfo};
 use engine_docker::DockerEngine;
@@ -119,7 +119,7 @@ pub(super) async fn run(options: TryOptions) -> anyhow::Result<ExitCode> {
         };
         let visited = match address {
             Ok(address) => visit(&engine, &options, address, acme.serving().address(), &mut interrupts).await,
-            // A server that did not start says why.
+            // A server that did not start logs the reason.
             Err(exit) => Ok(exit.into()),
         };
         stop.cancel();
@@ -167,7 +167,9 @@ async fn visit(
 
 /// Takes the settings of `serve`, and replaces those that could meet another server, its data or its callers.
 fn settings(options: &TryOptions, place: &Place) -> anyhow::Result<ServeOptions> {
-    let mut settings = Settings::try_parse_from(["claude-runner try"]).map_err(commands::WrongSetting::from)?.serve;
+    let parsed = commands::unset_where_empty(Settings::command()).try_get_matches_from(["claude-runner try"]);
+    let settings = parsed.and_then(|matches| Settings::from_arg_matches(&matches));
+    let mut settings = settings.map_err(commands::WrongSetting::from)?.serve;
     settings.host = Ipv4Addr::LOCALHOST.into();
     settings.port = free_port(settings.port);
     settings.api_keys = "".parse().map_err(anyhow::Error::msg)?;
@@ -210,7 +212,7 @@ async fn build_missing_image(engine: &dyn Engine, image: &str) -> anyhow::Result
     Ok(())
 }
 
-/// An error says where to look, because the engine is the first thing that may be missing.
+/// An error points to `claude-runner doctor`, because a missing engine is the most likely cause.
 fn is_there(found: Result<Option<ImageInfo>, EngineError>) -> anyhow::Result<bool> {
     match found {
         Ok(found) => Ok(found.is_some()),
@@ -268,7 +270,7 @@ fn write_agent(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Ctrl-C and SIGTERM, also those that came while nobody waited.
+/// Ctrl-C and SIGTERM, also those that arrived before the first wait.
 struct Interrupts {
     interrupt: Signal,
     terminate: Signal,

@@ -16,12 +16,14 @@
 //! | [`claude_code`] | versions of Claude Code |
 //! | [`plain`] | the messages of libraries and of the operating system, in words for people |
 //! | [`sandbox`] | paths inside every sandbox |
+//! | [`age`] | an age in a setting |
 //!
 //! Invariants:
 //! - There is no I/O, no clock, no tokio: a function that needs the time takes it as an argument.
 //! - Types that are stored or sent are a promise. The store and the API rely on their serialised form.
 
 pub mod access;
+pub mod age;
 pub mod agent;
 pub mod budget;
 pub mod claude_code;

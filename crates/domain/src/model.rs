@@ -7,7 +7,7 @@ use std::borrow::Cow;
 /// Short names that Claude Code itself resolves to a model, with or without a suffix like `[1m]`.
 const ALIASES: [&str; 7] = ["best", "default", "fable", "haiku", "opus", "opusplan", "sonnet"];
 
-/// The words by which a name of Anthropic tells its family.
+/// The words in Anthropic's model names that name the family.
 const FAMILIES: [&str; 5] = ["fable", "haiku", "mythos", "opus", "sonnet"];
 
 /// The longest names are ARNs of Amazon Bedrock, with about 150 characters.

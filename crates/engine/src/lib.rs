@@ -6,6 +6,7 @@
 //! | `engine` | the trait; its documentation is the contract that every engine keeps |
 //! | `spec`, `state`, `image` | the specification of a container, its state, and the same for images |
 //! | [`archive`] | tar archives that are written while the engine reads them |
+//! | `gated` | an engine whose containers and volumes may not be used yet |
 //! | `fake` | the engine for tests, which can fail at each step |
 //!
 //! Invariants:
@@ -15,6 +16,7 @@ pub mod archive;
 mod engine;
 mod error;
 mod fake;
+mod gated;
 mod image;
 mod spec;
 mod state;
@@ -23,6 +25,7 @@ mod tar_source;
 pub use engine::Engine;
 pub use error::{EngineError, Operation};
 pub use fake::{Call, FakeEngine, Started};
+pub use gated::{Gate, GatedEngine};
 pub use image::{BuildCache, BuildProgress, BuildSpec, BuildStream, ImageChanges, ImageInfo};
 pub use spec::{AGENT_GID, AGENT_UID, ContainerSpec, Labels, Limits, Mount, Network};
 pub use state::{

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, StatusCode};
 use network_access::NetworkAccess;
 use reqwest::{Client, ClientBuilder, Response, Url};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -105,7 +105,7 @@ impl GitHub {
         let body = read(&mut response).await?;
         if status.is_success() {
             let body = if body.is_empty() { b"null" } else { &body[..] };
-            let value = serde_json::from_slice(body).map_err(|error| GitHubError::Malformed(error.to_string()))?;
+            let value = serde_json::from_slice(body).map_err(|error| not_json(status, body, &error))?;
             return Ok((value, next_page(&headers)));
         }
         let message = message_in(&body);
@@ -147,6 +147,15 @@ impl GitHub {
     }
 }
 
+/// A page of HTML with a status of success is a proxy's, in front of the forge, and passes like its other errors.
+fn not_json(status: StatusCode, body: &[u8], error: &serde_json::Error) -> GitHubError {
+    if body.trim_ascii_start().starts_with(b"<") {
+        let message = "a page of HTML, which is not the forge's API".to_owned();
+        return GitHubError::Unavailable { status: status.as_u16(), message };
+    }
+    GitHubError::Malformed(error.to_string())
+}
+
 pub(super) async fn read(response: &mut Response) -> Result<Vec<u8>, GitHubError> {
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(|error| GitHubError::Unreachable(error.without_url()))? {
@@ -178,4 +187,20 @@ fn next_page(headers: &http::HeaderMap) -> Option<String> {
     let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
     let (_, rest) = next.split_once('<')?;
     rest.split_once('>').map(|(url, _)| url.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use serde_json::Value;
+
+    use super::not_json;
+
+    #[test]
+    fn a_page_of_a_proxy_is_an_error_that_passes() {
+        for (body, is_passing) in [("\n<!DOCTYPE html><html>", true), ("{\"sha\": ", false), ("ok", false)] {
+            let error = serde_json::from_str::<Value>(body).unwrap_err();
+            assert_eq!(not_json(StatusCode::OK, body.as_bytes(), &error).is_passing(), is_passing, "{body}");
+        }
+    }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::rate::SECONDARY_PAUSE;
+
 /// An error of a call to the forge. The strings are the forge's own messages, if it sent any.
 #[derive(Debug, thiserror::Error)]
 pub enum GitHubError {
@@ -38,8 +40,8 @@ pub enum GitHubError {
     Malformed(String),
     #[error("the forge sent a response that is too large")]
     TooLarge,
-    /// The forge shows only a part.
-    #[error("{0} cannot be seen whole")]
+    /// The forge lists only a part of a directory, or does not follow a symbolic link.
+    #[error("the forge does not return the complete content of {0}")]
     Incomplete(String),
     #[error("the App's key could not sign: {0}")]
     Signature(&'static str),
@@ -72,6 +74,17 @@ impl GitHubError {
         if let GitHubError::RateLimited(wait) | GitHubError::Throttled(wait) = self { Some(*wait) } else { None }
     }
 
+    /// Returns the error if the reason in the report of a push means that the same push may succeed later.
+    pub fn of_push_report(reason: &str) -> Option<GitHubError> {
+        let words = reason.to_ascii_lowercase();
+        let has = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
+        if has(&["rate limit", "abuse detection", "too many requests"]) {
+            return Some(GitHubError::Throttled(SECONDARY_PAUSE));
+        }
+        let passes = has(&["internal server error", "temporar", "try again", "timeout", "timed out", "unavailable"]);
+        passes.then(|| GitHubError::Unavailable { status: 500, message: reason.to_owned() })
+    }
+
     /// Classifies a status that is neither a success nor a rate limit. `changes`: the call was a change. `path` is the resource.
     pub fn of_status(status: StatusCode, path: &str, message: String, changes: bool) -> GitHubError {
         let words = message.to_ascii_lowercase();
@@ -95,6 +108,26 @@ impl GitHubError {
             StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT => GitHubError::Invalid(message),
             status if status.is_redirection() => GitHubError::Moved(repository()),
             status => GitHubError::Unavailable { status: status.as_u16(), message },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::GitHubError;
+
+    #[test]
+    fn a_report_of_a_push_may_pass() {
+        for (reason, is_passing, waits) in [
+            ("internal server error", true, false),
+            ("failed to update ref: please try again", true, false),
+            ("You have exceeded a secondary rate limit.", false, true),
+        ] {
+            let error = GitHubError::of_push_report(reason).unwrap();
+            assert_eq!((error.is_passing(), error.wait().is_some()), (is_passing, waits), "{reason}");
+        }
+        for reason in ["protected branch hook declined", "non-fast-forward", "pre-receive hook declined"] {
+            assert!(GitHubError::of_push_report(reason).is_none(), "{reason}");
         }
     }
 }

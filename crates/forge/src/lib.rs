@@ -99,7 +99,7 @@ impl GitHub {
         &self.state.url
     }
 
-    /// The forge's addresses, which tell its links from others.
+    /// The forge's addresses, which distinguish its links from others.
     pub fn address(&self) -> ForgeAddress {
         ForgeAddress::new(self.state.url.clone(), self.state.api_url.clone())
     }

@@ -40,7 +40,7 @@ impl Rate {
 }
 
 /// The pause for a secondary limit that names none: the forge's documentation recommends at least one minute.
-const SECONDARY_PAUSE: Duration = Duration::from_mins(1);
+pub(super) const SECONDARY_PAUSE: Duration = Duration::from_mins(1);
 
 /// Returns the error if the response means that a rate limit was exceeded. `message` is the forge's.
 pub(super) fn limit_of(status: u16, headers: &HeaderMap, message: &str) -> Option<GitHubError> {
@@ -48,8 +48,8 @@ pub(super) fn limit_of(status: u16, headers: &HeaderMap, message: &str) -> Optio
         return None;
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    if let Some(seconds) = text(header::RETRY_AFTER.as_str()).and_then(|value| value.parse().ok()) {
-        return Some(GitHubError::Throttled(Duration::from_secs(seconds)));
+    if let Some(pause) = text(header::RETRY_AFTER.as_str()).and_then(retry_after) {
+        return Some(GitHubError::Throttled(pause));
     }
     let is_used_up = text("x-ratelimit-remaining") == Some("0");
     let reset = text("x-ratelimit-reset").and_then(|value| value.parse::<i64>().ok());
@@ -61,6 +61,15 @@ pub(super) fn limit_of(status: u16, headers: &HeaderMap, message: &str) -> Optio
     let message = message.to_ascii_lowercase();
     let is_secondary = ["secondary rate limit", "abuse detection"].iter().any(|words| message.contains(words));
     (is_secondary || status == 429).then_some(GitHubError::Throttled(SECONDARY_PAUSE))
+}
+
+/// Reads `retry-after`: seconds, or a date.
+fn retry_after(value: &str) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value.trim()).ok()?;
+    Some(Duration::from_secs(date.duration_since(Timestamp::now()).as_secs().max(1).unsigned_abs()))
 }
 
 #[cfg(test)]
@@ -84,6 +93,8 @@ mod tests {
             (403, &[], "You have triggered an abuse detection mechanism.", Some(60)),
             (429, &[], "", Some(60)),
             (403, &[("retry-after", "7")], MESSAGE, Some(7)),
+            // A date that has passed.
+            (429, &[("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT")], MESSAGE, Some(1)),
             (403, &[], "Resource not accessible by personal access token", None),
             (422, &[], MESSAGE, None),
         ] {

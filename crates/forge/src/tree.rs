@@ -3,7 +3,7 @@
 //! The trees are read one level at a time. Listings of the contents API stop at 1,000 entries and follow symbolic links,
 //! so they do not show everything.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use domain::repository::RepositoryName;
@@ -14,6 +14,7 @@ use super::{GitHub, GitHubError};
 
 const SYMBOLIC_LINK: &str = "120000";
 const DIRECTORY: &str = "040000";
+const SUBMODULE: &str = "160000";
 
 /// An entry of a tree. `path` is relative to the root of the commit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -87,6 +88,39 @@ impl GitHub {
         found.sort();
         self.state.workflows.keep(key, &found);
         Ok(found)
+    }
+
+    /// Returns the commits of all submodules of a commit.
+    ///
+    /// # Errors
+    /// [`GitHubError::Incomplete`] if the forge does not list the whole tree.
+    pub async fn submodule_commits(
+        &self,
+        name: &RepositoryName,
+        commit: &str,
+    ) -> Result<BTreeSet<String>, GitHubError> {
+        let token = self.token(name).await?;
+        let path = format!("/repos/{name}/git/trees/{commit}?recursive=1");
+        match self.call(&token, Method::GET, &path, None).await {
+            Ok(Tree { tree, truncated: false }) => {
+                Ok(tree.into_iter().filter(|entry| entry.mode == SUBMODULE).map(|entry| entry.sha).collect())
+            }
+            Ok(Tree { .. }) | Err(GitHubError::TooLarge) => Err(GitHubError::Incomplete("the tree".to_owned())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// True if the forge has this commit in the repository, and shows it to the credential.
+    pub async fn has_commit(&self, name: &RepositoryName, commit: &str) -> Result<bool, GitHubError> {
+        let found = async {
+            let token = self.token(name).await?;
+            self.call::<Commit>(&token, Method::GET, &format!("/repos/{name}/git/commits/{commit}"), None).await
+        };
+        match found.await {
+            Ok(_) => Ok(true),
+            Err(GitHubError::NotFound(_) | GitHubError::Invalid(_) | GitHubError::Forbidden(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The entries of a tree with this name.

@@ -10,6 +10,7 @@ mod path;
 mod pkt;
 mod push;
 mod report;
+mod submodules;
 mod workflows;
 
 pub use commands::PushPolicy;

@@ -18,7 +18,7 @@
 //! | `body_room` | the memory for the bodies of model requests, and the shares of it |
 //! | `permission` | the models and the answer length that a key allows |
 //! | `request_gate`, `block_stop_buffer` | keep requests and ends of blocks back until the worker has seen the tool calls |
-//! | `bound`, `tokens`, `sse`, `prices` | the most that a request can use; the stated usage; prices |
+//! | `bound`, `tokens`, `tiers`, `sse`, `prices` | the most that a request can use; the stated usage; keys whose answers had another service tier; prices |
 //! | `meter`, `task` | usage and cost of a task; its open requests and their end |
 //! | [`budget`] | reservations, the ledger of accounts, settlement in the store |
 //! | `credential`, `login` | the operator's and the session's credential; Claude Code's login on this host |
@@ -28,7 +28,7 @@
 //! | `git` | fetch and push: paths, commands of a push, the report to the sandbox's git; `workflows`, `lfs` and `pack` examine the objects |
 //! | `outbound` | the coordinator's own requests to addresses of callers and of MODEL_PRICES_URL, under the same rules |
 //! | `price_feed` | the prices of MODEL_PRICES_URL, fetched daily |
-//! | `upstream`, `headers`, `betas`, `unknown_fields`, `settings` | the client of the model API; the headers and betas that pass; fields that are logged; settings |
+//! | `upstream`, `model_proxy`, `headers`, `betas`, `unknown_fields`, `settings` | the client of the model API, and the proxy in between; the headers and betas that pass; fields that are logged; settings |
 //!
 //! Invariants:
 //! - No credential of the operator or of a session enters the sandbox. Credentials of the sandbox's own requests are
@@ -59,6 +59,7 @@ mod headers;
 mod login;
 mod meter;
 mod model;
+mod model_proxy;
 mod outage;
 mod outbound;
 mod permission;
@@ -74,6 +75,7 @@ mod settings;
 mod sse;
 mod task;
 mod task_quota;
+mod tiers;
 mod tokens;
 mod tunnel;
 mod unknown_fields;
@@ -110,6 +112,7 @@ use tokio_util::task::TaskTracker;
 use self::betas::RemovedBetas;
 use self::body_room::BodyRoom;
 use self::egress::Egress;
+use self::tiers::Tiers;
 use self::unknown_fields::UnknownFields;
 use self::upstream::Upstream;
 use crate::budget::Budgets;
@@ -133,6 +136,7 @@ struct GatewayState {
     upstream: Upstream,
     credentials: Credentials,
     prices: Arc<Prices>,
+    tiers: Arc<Tiers>,
     budgets: Budgets,
     retry: RetryBudget,
     outage: OutageBounds,
@@ -159,18 +163,21 @@ impl Gateway {
         Gateway::with_resolver(settings, credentials, tracker, Arc::new(SystemResolver))
     }
 
-    /// Checks that a gateway can be made from these settings.
+    /// Checks that a gateway can be created from these settings.
     pub fn check(settings: &GatewaySettings) -> Result<(), GatewayError> {
         Upstream::new(settings.upstream.clone(), &settings.bounds, &settings.network).map(drop)
     }
 
-    /// Asks the model API for its root without a credential, which costs nothing. The error is a sentence. Any answer shows that the
-    /// API, or a gateway in front of it, is reached.
+    /// Asks the model API for its root without a credential, which costs nothing. The error is a sentence. Any answer but a proxy's
+    /// shows that the API, or a gateway in front of it, is reached.
     pub async fn reach(settings: &GatewaySettings) -> Result<(), String> {
-        let client = settings.network.client().timeout(settings.bounds.connect_timeout).build();
-        let client = client.map_err(|error| answer::in_words(&error))?;
-        let asked = client.head(settings.upstream.clone()).send().await;
-        asked.map(drop).map_err(|error| answer::in_words(&error.without_url()))
+        let upstream = Upstream::new(settings.upstream.clone(), &settings.bounds, &settings.network);
+        let upstream = upstream.map_err(|error| answer::in_words(&error))?;
+        // Connecting has a limit of its own.
+        let within = settings.bounds.connect_timeout * 3 / 2;
+        let reached = tokio::time::timeout(within, upstream.reach()).await;
+        reached
+            .unwrap_or_else(|_| Err(format!("it took the connection and did not answer within {} s", within.as_secs())))
     }
 
     /// Like [`Gateway::new`], with `resolver` for names of outside hosts.
@@ -186,6 +193,7 @@ impl Gateway {
             upstream,
             credentials,
             prices: Arc::new(settings.prices),
+            tiers: Arc::default(),
             budgets: settings.budgets,
             retry: settings.retry,
             outage: settings.outage,

@@ -15,6 +15,7 @@ use super::bound::Bound;
 use super::prices::{Named, Priced, Prices};
 use super::sse::Statement;
 use super::task::{CutCharge, SettleBounds, TaskEnd, TaskRequests};
+use super::tiers::Tiers;
 use super::tokens::TokenCounts;
 use crate::budget::{Budgets, MAX_MODEL_CHARS, Refusal, Reservation};
 
@@ -30,6 +31,7 @@ pub struct UsageSnapshot {
 
 pub(super) struct Meter {
     prices: Arc<Prices>,
+    tiers: Arc<Tiers>,
     budgets: Budgets,
     metrics: Metrics,
     settle: SettleBounds,
@@ -38,8 +40,14 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(prices: Arc<Prices>, budgets: Budgets, metrics: Metrics, settle: SettleBounds) -> Self {
-        Meter { prices, budgets, metrics, settle, task: Mutex::default() }
+    pub(super) fn new(
+        prices: Arc<Prices>,
+        tiers: Arc<Tiers>,
+        budgets: Budgets,
+        metrics: Metrics,
+        settle: SettleBounds,
+    ) -> Self {
+        Meter { prices, tiers, budgets, metrics, settle, task: Mutex::default() }
     }
 
     /// The usage of the current task, or of the last one.
@@ -94,13 +102,15 @@ impl Meter {
         model: &str,
         bound: &Bound,
     ) -> Result<MeteredRequest, Refusal> {
-        let estimate = self.prices.cost(model, &bound.most);
+        let priority = bound.most.priority || self.tiers.has(task.payer.key.as_ref());
+        let most = TokenCounts { priority, ..bound.most };
+        let estimate = self.prices.cost(model, &most);
         let mut released = Box::pin(self.budgets.released());
         loop {
             // Register interest before the check, so that a release in between is not missed.
             released.as_mut().enable();
             if let Some(reservation) = self.budgets.try_reserve(&task.payer, model, estimate, bound.certainty).await? {
-                return Ok(MeteredRequest::new(Arc::clone(self), Arc::clone(task), reservation, bound.most));
+                return Ok(MeteredRequest::new(Arc::clone(self), Arc::clone(task), reservation, most));
             }
             released.as_mut().await;
             released.set(self.budgets.released());
@@ -129,10 +139,14 @@ pub(super) struct MeteredRequest {
     most: TokenCounts,
     stage: Stage,
     counts: TokenCounts,
-    /// Tokens of content that passed.
+    /// The output when the API last counted it. `None`: it did not, except at the answer's beginning.
+    counted_output: Option<u64>,
+    /// Tokens of content that passed since then.
     streamed: u64,
-    /// The time at which it was sent.
-    sent: Option<(Instant, Timestamp)>,
+    /// The time at which it was sent for the first time.
+    began: Option<(Instant, Timestamp)>,
+    /// The time at which it was sent for the last time.
+    sent: Option<Instant>,
     /// Set if the answer was not read to its end, and nobody knows what the rest of it cost.
     cut: Option<CutCharge>,
     /// The status of the answer that replaces the API's.
@@ -143,6 +157,8 @@ pub(super) struct MeteredRequest {
     others: Vec<String>,
     /// The name under which the model has its price. `None`: it has none.
     priced_as: Option<Arc<str>>,
+    /// The model without a price that decided the cost.
+    unpriced: Option<String>,
     trace: TaskTrace,
 }
 
@@ -168,25 +184,32 @@ impl MeteredRequest {
             most,
             stage: Stage::Free,
             counts: TokenCounts::default(),
+            counted_output: None,
             streamed: 0,
+            began: None,
             sent: None,
             cut: None,
             refused: None,
             answered: None,
             others: Vec::new(),
             priced_as: None,
+            unpriced: None,
             trace,
         }
     }
 
-    /// Marks the request as sent: from now on it may be answered even if the gateway does not receive the answer.
+    /// Marks the request as sent, perhaps again: from now on it may be answered even if the gateway does not receive the answer.
     pub(super) fn sent(&mut self) {
+        let now = Instant::now();
         self.stage = Stage::Sent;
-        self.sent = Some((Instant::now(), Timestamp::now()));
+        self.refused = None;
+        self.began.get_or_insert_with(|| (now, Timestamp::now()));
+        self.sent = Some(now);
     }
 
     /// Marks the request as free, because the API did not answer it.
     pub(super) fn refused(&mut self, status: StatusCode) {
+        self.began.get_or_insert_with(|| (Instant::now(), Timestamp::now()));
         self.stage = Stage::Free;
         self.refused = Some(status);
     }
@@ -196,9 +219,13 @@ impl MeteredRequest {
         self.cut = Some(charge);
     }
 
-    /// Marks a streamed answer as complete, so that nothing is estimated.
+    /// Marks a streamed answer as complete. Only content that the API did not count is estimated.
     pub(super) fn complete(&mut self) {
         if self.stage == Stage::Streaming {
+            let stated = self.reservation.charge.cost;
+            self.count_streamed();
+            self.count();
+            self.reservation.charge.estimated = self.reservation.charge.cost - stated;
             self.stage = Stage::Stated;
         }
     }
@@ -211,7 +238,7 @@ impl MeteredRequest {
         if let Some(model) = statement.model {
             let model: String = model.chars().take(MAX_MODEL_CHARS).collect();
             let prices = &self.meter.prices;
-            // A gateway may answer in a name of its own, which tells less than the one in the request.
+            // A gateway may answer with its own name for the model, which is less specific than the one in the request.
             if prices.has_price(&model) || !prices.has_price(&self.reservation.request().model) {
                 self.reservation.charge.model.clone_from(&model);
             }
@@ -221,13 +248,19 @@ impl MeteredRequest {
         for field in statement.usage.unknown_fields() {
             self.meter.prices.warn_of_field(field);
         }
-        for model in statement.usage.other_models().take(MAX_OTHERS) {
+        for model in statement.usage.other_models() {
             let model: String = model.chars().take(MAX_MODEL_CHARS).collect();
             if self.others.len() < MAX_OTHERS && !self.others.contains(&model) {
                 self.others.push(model);
             }
         }
         self.counts.update(&statement.usage);
+        if self.counts.priority {
+            self.meter.tiers.add(self.task.payer.key.as_ref());
+        }
+        if statement.counts_output {
+            self.counted_output = Some(self.counts.output);
+        }
         self.count();
     }
 
@@ -246,8 +279,9 @@ impl MeteredRequest {
             answered: self.answered.as_deref(),
             others: &self.others,
         };
-        let Priced { cost, name } = self.meter.prices.price(named, &self.counts);
+        let Priced { cost, name, unpriced } = self.meter.prices.price(named, &self.counts);
         self.priced_as = name;
+        self.unpriced = unpriced;
         cost
     }
 
@@ -263,6 +297,12 @@ impl MeteredRequest {
         charge.assumed = assumed;
     }
 
+    /// Adds the content that passed and that the API did not count.
+    fn count_streamed(&mut self) {
+        let written = self.counted_output.unwrap_or_default().saturating_add(self.streamed);
+        self.counts.output = self.counts.output.max(written);
+    }
+
     /// Charges what the API did not state.
     fn estimate_the_rest(&mut self) {
         if matches!(self.stage, Stage::Free | Stage::Stated) {
@@ -270,10 +310,9 @@ impl MeteredRequest {
         }
         let stated = self.reservation.charge.cost;
         if self.counts.prompt() == 0 {
-            self.counts = TokenCounts { output: self.counts.output, ..self.most };
-            self.counts.output = 0;
+            self.counts.raise(&TokenCounts { output: 0, ..self.most });
         }
-        self.counts.output = self.counts.output.max(self.streamed);
+        self.count_streamed();
         // Nobody knows what an answer cost whose beginning never came.
         let cut = self.cut.or((self.stage == Stage::Sent).then_some(CutCharge::Reservation));
         match cut {
@@ -285,7 +324,7 @@ impl MeteredRequest {
                 self.charge(self.counts.usage(), self.reservation.request().estimate);
             }
             Some(CutCharge::Elapsed) => {
-                let open = self.sent.map(|(sent, _)| sent.elapsed()).unwrap_or_default();
+                let open = self.sent.map(|sent| sent.elapsed()).unwrap_or_default();
                 let written = (open.as_millis() * TOKENS_PER_SECOND).div_ceil(1000);
                 let written = u64::try_from(written).unwrap_or(u64::MAX).min(self.most.output);
                 self.counts.output = self.counts.output.max(written);
@@ -301,14 +340,15 @@ impl Drop for MeteredRequest {
     fn drop(&mut self) {
         self.estimate_the_rest();
         let charge = &self.reservation.charge;
-        let Some((sent, began)) = self.sent else { return };
+        let Some((first, began)) = self.began else { return };
         let answered = self.stage != Stage::Free;
         if answered {
             let model = self.priced_as.as_deref();
-            self.meter.metrics.model_request(model, &charge.usage, charge.cost, sent.elapsed());
+            self.meter.metrics.model_request(model, &charge.usage, charge.cost, first.elapsed());
             if model.is_none() {
                 self.meter.metrics.price_assumed();
-                self.meter.prices.warn_of_model(&self.reservation.request().model);
+                let model = self.unpriced.as_deref().unwrap_or(&self.reservation.request().model);
+                self.meter.prices.warn_of_model(model);
             }
         }
         let error = match (self.refused, self.stage) {

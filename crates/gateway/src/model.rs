@@ -1,8 +1,10 @@
 //! Model requests: which ones are forwarded, and how their answers return.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use domain::access::KeyId;
 use domain::egress::{EgressChannel, EgressDecision, EgressRefusal};
 use domain::model::is_asked_model;
 use http::header::RETRY_AFTER;
@@ -10,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 use tracing::Instrument as _;
 
 use self::relay::{Relay, while_read};
@@ -30,9 +33,21 @@ mod asked;
 mod forward;
 mod relay;
 mod request_policy;
+mod sentences;
+mod trouble;
+mod unprocessed;
 
 /// The time after which a request that found no memory is tried again.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
+/// A body up to this size is read where it is: in less than a millisecond.
+const MAX_INLINE_BYTES: usize = 64 * 1024;
+
+/// A slow model writes so many tokens in a second. An answer that is not streamed comes when all of them are written.
+const SLOW_TOKENS_PER_SECOND: u64 = 20;
+
+/// The most time that an answer is given to be written. Claude Code itself gives up after ten minutes.
+const MAX_WRITING: Duration = Duration::from_mins(10);
 
 /// The paths that Claude Code needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +85,8 @@ struct ModelRequest {
     model: String,
     /// The task asks for this model, so that an API which refuses it refuses the task.
     is_of_task: bool,
+    /// The time that the request and its answer take, besides the time until an answer begins.
+    allowance: Duration,
 }
 
 pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incoming>) -> Response<Body> {
@@ -86,15 +103,20 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         return model_error(StatusCode::NOT_FOUND, "not_found_error", &message);
     };
     let open = OpenRequest::new(&sandbox.activity_tracker);
-    let (body, room) = match read_body(sandbox, body).await {
+    // Without a task no key is known whose share of the room the body would take.
+    let Some(task) = sandbox.meter.running() else {
+        return no_task(sandbox, endpoint);
+    };
+    let (body, room) = match read_body(sandbox, task.payer.key.clone(), body).await {
         Ok(read) => read,
         Err(answer) => return *answer,
     };
     sandbox.request_gate.until_free().await;
+    // The task may have ended meanwhile.
     let Some(task) = sandbox.meter.running() else {
         return no_task(sandbox, endpoint);
     };
-    let Checked { contents, unknown_fields } = match request_policy::check(&body) {
+    let Checked { contents, unknown_fields } = match examine(body.clone(), |body| request_policy::check(&body)).await {
         Ok(checked) => checked,
         Err(violation) => {
             sandbox.decided(
@@ -112,15 +134,16 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     };
     let mut headers = head.headers;
     let is_main = asked::is_conversation(&headers, &contents, sandbox);
-    let Started { body, model, entry } = match start(sandbox, endpoint, body, &contents, &task, is_main).await {
-        Ok(started) => started,
-        Err(answer) => return *answer,
-    };
+    let Started { body, model, entry, allowance } =
+        match start(sandbox, endpoint, body, &contents, &task, is_main).await {
+            Ok(started) => started,
+            Err(answer) => return *answer,
+        };
     strip_model_request(&mut headers);
     sandbox.shared.removed_betas.remove(&mut headers, &sandbox.shared.metrics);
     let is_of_task = task.model.as_deref().is_none_or(|asked| is_asked_model(&model, asked));
     let query = head.uri.query().map(str::to_owned);
-    let request = ModelRequest { endpoint, query, headers, body, model, is_of_task };
+    let request = ModelRequest { endpoint, query, headers, body, model, is_of_task, allowance };
     let relay = Relay { sandbox: Arc::clone(sandbox), request, room, entry, task, slot };
     let (answer, answered) = oneshot::channel();
     sandbox.shared.tracker.spawn(relay.run(answer).in_current_span());
@@ -138,7 +161,11 @@ fn no_task(sandbox: &SandboxGateway, endpoint: Endpoint) -> Response<Body> {
 }
 
 /// Waits for buffer space, then reads the body.
-async fn read_body(sandbox: &SandboxGateway, body: Incoming) -> Result<(Bytes, Room), Box<Response<Body>>> {
+async fn read_body(
+    sandbox: &SandboxGateway,
+    key: Option<KeyId>,
+    body: Incoming,
+) -> Result<(Bytes, Room), Box<Response<Body>>> {
     let bounds = &sandbox.shared.bounds;
     let refuse = |status, kind: &str, message: &str| Box::new(model_error(status, kind, message));
     let too_large = || {
@@ -149,7 +176,6 @@ async fn read_body(sandbox: &SandboxGateway, body: Incoming) -> Result<(Bytes, R
     let bytes = announced.filter(|bytes| *bytes <= bounds.body_bytes).ok_or_else(too_large)?;
     // Never request more than the total space, because the wait would not end.
     let bytes = bytes.min(bounds.buffered_bytes).min(bounds.key_buffered_bytes).min(bounds.all_buffered_bytes);
-    let key = sandbox.meter.running().and_then(|task| task.payer.key.clone());
     let Ok(room) = sandbox.shared.body_room.take(&sandbox.buffered, key, bytes).await else {
         let message = "there is no memory for the request's body now; try again";
         let mut answer = refuse(StatusCode::SERVICE_UNAVAILABLE, "api_error", message);
@@ -165,12 +191,29 @@ async fn read_body(sandbox: &SandboxGateway, body: Incoming) -> Result<(Bytes, R
     }
 }
 
+/// Runs what reads a whole body. A long one takes a thread of its own, because reading 32 MiB would hold up everything else that the
+/// thread of the runtime has to do.
+async fn examine<T: Send + 'static>(body: Bytes, check: impl FnOnce(Bytes) -> T + Send + 'static) -> T {
+    if body.len() <= MAX_INLINE_BYTES {
+        return check(body);
+    }
+    match spawn_blocking(move || check(body)).await {
+        Ok(outcome) => outcome,
+        // The check panicked, or the runtime is shutting down and drops this future too.
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
 /// A request that may be sent.
 struct Started {
     body: Bytes,
     model: String,
     /// `None`: the request costs nothing.
     entry: Option<MeteredRequest>,
+    allowance: Duration,
 }
 
 /// Opens an entry of the meter for a request that costs something, once its key and the budgets allow it. `is_main`: the request
@@ -188,7 +231,9 @@ async fn start(
         sandbox.fail(failure(sentence));
         Box::new(answer)
     };
-    let Permitted { body, model, output_tokens } = match permission::check(body, &task.payer.key_limits) {
+    let payer_task = Arc::clone(task);
+    let permitted = examine(body, move |body| permission::check(body, &payer_task.payer.key_limits)).await;
+    let Permitted { body, model, output_tokens, is_streamed } = match permitted {
         Ok(permitted) => permitted,
         Err(denied @ Denied::Malformed(_)) => {
             return Err(Box::new(model_error(StatusCode::BAD_REQUEST, "invalid_request_error", &denied.to_string())));
@@ -198,8 +243,9 @@ async fn start(
             return Err(refused(StatusCode::FORBIDDEN, "permission_error", denied.to_string(), failure));
         }
     };
+    let allowance = allowance(body.len(), output_tokens.filter(|_| !is_streamed));
     if endpoint == Endpoint::CountTokens {
-        return Ok(Started { body, model, entry: None });
+        return Ok(Started { body, model, entry: None, allowance });
     }
     if is_main && let Some(sentence) = asked::mismatch(task.model.as_deref(), &model) {
         let failure = |sentence| GatewayFailure::ModelRefused { sentence };
@@ -213,7 +259,7 @@ async fn start(
     match reserved {
         // The session counts open requests after it has ended the task, so this request is never sent.
         Ok(_) if task.has_ended() => Err(Box::new(no_task(sandbox, endpoint))),
-        Ok(entry) => Ok(Started { body, model, entry: Some(entry) }),
+        Ok(entry) => Ok(Started { body, model, entry: Some(entry), allowance }),
         Err(Refusal::Spent(spent)) => {
             let failure = |sentence| GatewayFailure::BudgetExceeded { sentence };
             Err(refused(StatusCode::PAYMENT_REQUIRED, "billing_error", spent.to_string(), failure))
@@ -224,5 +270,28 @@ async fn start(
             sandbox.fail(GatewayFailure::Unreachable { sentence });
             Err(Box::new(answer))
         }
+    }
+}
+
+/// Returns the time for sending a body at 1 MB/s, and for writing an answer that comes as a whole.
+fn allowance(body_bytes: usize, unstreamed_tokens: Option<u64>) -> Duration {
+    let sending = Duration::from_micros(body_bytes as u64);
+    let writing =
+        Duration::from_millis(unstreamed_tokens.unwrap_or_default().saturating_mul(1000) / SLOW_TOKENS_PER_SECOND);
+    sending + writing.min(MAX_WRITING)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{MAX_WRITING, allowance};
+
+    #[test]
+    fn a_long_answer_that_is_not_streamed_has_time_to_be_written() {
+        assert_eq!(allowance(200_000, None), Duration::from_millis(200));
+        assert_eq!(allowance(0, Some(1)), Duration::from_millis(50));
+        assert_eq!(allowance(0, Some(8_000)), Duration::from_secs(400));
+        assert_eq!(allowance(0, Some(u64::MAX)), MAX_WRITING);
     }
 }

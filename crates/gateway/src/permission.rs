@@ -16,6 +16,8 @@ pub(super) struct Permitted {
     pub(super) model: String,
     /// The answer's maximum according to the request. `None`: the request does not state it.
     pub(super) output_tokens: Option<u64>,
+    /// The answer is streamed, so it begins at once.
+    pub(super) is_streamed: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,8 @@ struct Ask<'a> {
     max_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
     thinking: Option<Thinking<'a>>,
+    #[serde(borrow)]
+    stream: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -83,9 +87,10 @@ pub(super) fn check(body: Bytes, limits: &KeyLimits) -> Result<Permitted, Denied
     // With thinking between tool calls, `budget_tokens` may be larger than `max_tokens`.
     let thinking = if replaced.is_empty() { thinking_tokens } else { None };
     let output_tokens = sent_tokens.map(|tokens| tokens.max(thinking.unwrap_or_default()));
+    let is_streamed = ask.stream.is_some_and(|raw| raw.get() == "true");
     let model = ask.model.into_owned();
     let body = if replaced.is_empty() { body } else { with_replaced(&body, replaced) };
-    Ok(Permitted { body, model, output_tokens })
+    Ok(Permitted { body, model, output_tokens, is_streamed })
 }
 
 /// The values are slices of the body, so everything else stays unchanged, byte for byte.

@@ -82,6 +82,8 @@ pub(super) struct Priced {
     pub(super) cost: Cost,
     /// The name under which the model has its price. `None`: it has no price, and costs as much as the most expensive one.
     pub(super) name: Option<Arc<str>>,
+    /// The model without a price that decided the cost.
+    pub(super) unpriced: Option<String>,
 }
 
 impl Prices {
@@ -186,13 +188,14 @@ impl Prices {
             // The operator's price for this very name contains the surcharge. A fetched one may not lower what is counted.
             let is_own = entry.source == PriceSource::File && **name == *without_suffix(without_fast(model));
             counts.regional |= is_regional(model) && !is_own;
-            Some(Priced { cost: cost_at(&layers, &entry.price, &counts), name: Some(Arc::clone(name)) })
+            Some(Priced { cost: cost_at(&layers, &entry.price, &counts), name: Some(Arc::clone(name)), unpriced: None })
         };
         let dearest = |model: &str| {
             let mut counts = *counts;
             counts.fast |= without_fast(model) != model;
             counts.regional |= is_regional(model);
-            Priced { cost: cost_at(&layers, &layers.dearest, &counts), name: None }
+            let cost = cost_at(&layers, &layers.dearest, &counts);
+            Priced { cost, name: None, unpriced: Some(model.to_owned()) }
         };
         let dearer = |one: Priced, other: Priced| if other.cost > one.cost { other } else { one };
         let known = [priced(named.requested), named.answered.and_then(priced)].into_iter().flatten().reduce(dearer);

@@ -66,6 +66,9 @@ pub(super) struct SandboxRules {
     pub(super) caller: Vec<EgressRule>,
 }
 
+/// The number of concurrent pushes of one sandbox. A push continues after its git has ended.
+const MAX_PUSHES: usize = 8;
+
 /// Serves one sandbox (see [`SandboxGateway::serve`]) and counts its usage.
 pub struct SandboxGateway {
     pub(super) shared: Arc<GatewayState>,
@@ -76,6 +79,8 @@ pub struct SandboxGateway {
     pub(super) connections: Arc<Semaphore>,
     /// Open model requests, including those that their agent has abandoned.
     pub(super) relays: Arc<Semaphore>,
+    /// Pushes, including those that their git has abandoned.
+    pub(super) pushes: Arc<Semaphore>,
     /// The sandbox's share of the room for the bodies of model requests.
     pub(super) buffered: Arc<Semaphore>,
     pub(super) closed: CancellationToken,
@@ -121,6 +126,7 @@ impl SandboxGateway {
         Arc::new(SandboxGateway {
             meter: Arc::new(Meter::new(
                 Arc::clone(&shared.prices),
+                Arc::clone(&shared.tiers),
                 shared.budgets.clone(),
                 shared.metrics.clone(),
                 shared.settle,
@@ -130,6 +136,7 @@ impl SandboxGateway {
             task_quota: Arc::new(TaskQuota::new(shared.bounds.requests_per_minute, shared.bounds.outside_bytes)),
             connections: Arc::new(Semaphore::new(shared.bounds.connections)),
             relays: Arc::new(Semaphore::new(shared.bounds.connections)),
+            pushes: Arc::new(Semaphore::new(MAX_PUSHES)),
             buffered: room_of(shared.bounds.buffered_bytes),
             closed: shared.closed.child_token(),
             access: RwLock::default(),

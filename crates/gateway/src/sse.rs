@@ -14,6 +14,8 @@ pub(super) struct Statement {
     /// Only `message_start` names the model.
     pub(super) model: Option<String>,
     pub(super) usage: StatedUsage,
+    /// It counts the output so far. The figure in `message_start` is only a beginning.
+    pub(super) counts_output: bool,
     /// The statement is the last one.
     pub(super) is_final: bool,
 }
@@ -51,8 +53,8 @@ impl UsageReader {
     /// The number of bytes around the content in a line of a delta.
     const DELTA_BYTES: usize = 80;
 
-    /// Estimates the tokens of content that have passed, if the API has not stated them: one for three bytes, which is a little
-    /// high. Thinking that the API does not send is not included.
+    /// Estimates the tokens of content that have passed since the API last counted its output: one for three bytes, which is a
+    /// little high. Thinking that the API does not send is not included.
     pub(super) fn streamed_tokens(&self) -> u64 {
         self.streamed
     }
@@ -70,7 +72,15 @@ impl UsageReader {
     pub(super) fn may_be_of_api(&self) -> bool {
         let line = self.line.as_slice();
         let begins = |field: &&[u8]| line.starts_with(field) || field.starts_with(line);
-        self.origin == Origin::Unknown && (line.is_empty() || FIELDS.iter().any(begins))
+        self.origin == Origin::Unknown
+            && (line.is_empty() || FIELDS.iter().any(begins))
+            && line.strip_prefix(DATA).is_none_or(|data| Beginning::of(data, &EVENT_FIELDS).may_be(&BEGINNINGS))
+    }
+
+    /// Returns true if the last line is only the beginning of one that the API may have sent.
+    pub(super) fn is_cut(&self) -> bool {
+        let is_whole = |data: &[u8]| Beginning::of(data, &EVENT_FIELDS).is_whole;
+        !self.line.is_empty() && self.may_be_of_api() && !self.line.strip_prefix(DATA).is_some_and(is_whole)
     }
 
     /// Processes the next piece and calls `found` for each statement that it completes.
@@ -104,6 +114,9 @@ impl UsageReader {
         if !self.too_long
             && let Some(statement) = self.line.strip_prefix(b"data:").and_then(statement)
         {
+            if statement.counts_output {
+                self.streamed = 0;
+            }
             found(statement);
         }
         self.has_ended |= is_end(&self.line);
@@ -117,7 +130,11 @@ impl UsageReader {
 }
 
 /// The beginnings of the lines of an event.
-const FIELDS: [&[u8]; 5] = [b":", b"data:", b"event:", b"id:", b"retry:"];
+const FIELDS: [&[u8]; 5] = [b":", DATA, b"event:", b"id:", b"retry:"];
+const DATA: &[u8] = b"data:";
+/// The types of the events with which a stream of the API begins, and their fields.
+const BEGINNINGS: [&str; 2] = ["message_start", "ping"];
+const EVENT_FIELDS: [&str; 1] = ["message"];
 
 /// Classifies a stream by a line of its beginning.
 fn origin(line: &[u8]) -> Origin {
@@ -197,10 +214,16 @@ fn statement(data: &[u8]) -> Option<Statement> {
     }
     match serde_json::from_slice(data).ok()? {
         Event::MessageStart { message } => {
-            Some(Statement { model: message.model, usage: message.usage, is_final: false })
+            Some(Statement { model: message.model, usage: message.usage, counts_output: false, is_final: false })
         }
         Event::MessageDelta { delta, usage } => {
-            Some(Statement { model: None, usage, is_final: delta.stop_reason.is_some() })
+            let counts_output = usage.counts_output();
+            Some(Statement {
+                model: None,
+                usage,
+                counts_output,
+                is_final: counts_output && delta.stop_reason.is_some(),
+            })
         }
         Event::Other => None,
     }
@@ -216,22 +239,42 @@ pub(super) fn statement_of_json(body: &[u8]) -> Option<Statement> {
         usage: StatedUsage,
     }
     let Document { r#type, model, usage } = serde_json::from_slice(body).ok()?;
-    (r#type == "message" && usage.is_whole()).then_some(Statement { model, usage, is_final: true })
+    (r#type == "message" && usage.is_whole()).then_some(Statement { model, usage, counts_output: true, is_final: true })
 }
 
-/// Returns true if a document that is not complete may be the beginning of a message of the API: a field tells that it is one, or
-/// none tells that it is not.
+/// Returns true if a document that is not complete may be the beginning of a message of the API: a field shows that it is one, or
+/// no field shows that it is not.
 pub(super) fn begins_like_message(body: &[u8]) -> bool {
-    let mut seen = Beginning::default();
-    let is_whole = (&mut seen).deserialize(&mut serde_json::Deserializer::from_slice(body)).is_ok();
-    !is_whole && (body.trim_ascii().is_empty() || seen.object && seen.message.unwrap_or(!seen.foreign))
+    let seen = Beginning::of(body, &MESSAGE_FIELDS);
+    !seen.is_whole && seen.may_be(&["message"])
 }
 
-#[derive(Default)]
+/// The part of a JSON document that has arrived.
 struct Beginning {
-    object: bool,
-    message: Option<bool>,
-    foreign: bool,
+    /// The fields besides `type` that the document may have.
+    fields: &'static [&'static str],
+    is_empty: bool,
+    is_object: bool,
+    is_whole: bool,
+    kind: Option<String>,
+    has_foreign_field: bool,
+}
+
+impl Beginning {
+    fn of(document: &[u8], fields: &'static [&'static str]) -> Beginning {
+        let is_empty = document.trim_ascii().is_empty();
+        let mut seen =
+            Beginning { fields, is_empty, is_object: false, is_whole: false, kind: None, has_foreign_field: false };
+        let mut json = serde_json::Deserializer::from_slice(document);
+        seen.is_whole = (&mut seen).deserialize(&mut json).is_ok();
+        seen
+    }
+
+    /// Returns true if the document has one of these types, or if nothing tells that it has not.
+    fn may_be(&self, kinds: &[&str]) -> bool {
+        let kind = self.kind.as_deref();
+        self.is_empty || self.is_object && kind.map_or(!self.has_foreign_field, |kind| kinds.contains(&kind))
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for &mut Beginning {
@@ -250,12 +293,12 @@ impl<'de> Visitor<'de> for &mut Beginning {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        self.object = true;
+        self.is_object = true;
         while let Some(field) = map.next_key::<String>()? {
             if field == "type" {
-                self.message = Some(map.next_value::<Cow<'_, str>>()? == "message");
+                self.kind = Some(map.next_value()?);
             } else {
-                self.foreign |= !MESSAGE_FIELDS.contains(&field.as_str());
+                self.has_foreign_field |= !self.fields.contains(&field.as_str());
                 map.next_value::<IgnoredAny>()?;
             }
         }

@@ -38,7 +38,8 @@ impl TokenCounts {
         self.raise(&iterations.fold(TokenCounts::default(), TokenCounts::plus));
     }
 
-    fn raise(&mut self, other: &TokenCounts) {
+    /// Raises each figure to that of `other`, if it is lower.
+    pub(super) fn raise(&mut self, other: &TokenCounts) {
         *self = TokenCounts {
             input: self.input.max(other.input),
             output: self.output.max(other.output),
@@ -124,6 +125,11 @@ impl StatedUsage {
         self.input_tokens.is_some() && self.output_tokens.is_some()
     }
 
+    /// Returns true if the answer's output is counted. Every answer has some.
+    pub(super) fn counts_output(&self) -> bool {
+        self.output_tokens.is_some_and(|tokens| tokens > 0)
+    }
+
     /// Returns the fields that count something and that this version does not know.
     pub(super) fn unknown_fields(&self) -> impl Iterator<Item = &str> {
         let all = std::iter::once(self).chain(self.iterations.iter().flatten());
@@ -160,7 +166,7 @@ impl StatedUsage {
                 .fold(count(self.searches()), |sum, (_, requests)| sum + count(Some(requests)))
                 .min(MAX_TOKENS),
             unknown: self.unknown().fold(0, |sum, (_, tokens)| sum + count(Some(tokens))).min(MAX_TOKENS),
-            fast: self.speed.as_deref().is_some_and(|speed| speed != "standard"),
+            fast: self.speed.as_deref().is_some_and(|speed| !matches!(speed, "" | "standard")),
             regional: self.inference_geo.as_deref().is_some_and(|geo| !matches!(geo, "" | "global" | "not_available")),
             priority: self.is_priority(),
         }

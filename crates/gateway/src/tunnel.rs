@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::egress::Via;
 use http::header::{HOST, PROXY_AUTHORIZATION};
-use http::{Method, Request, StatusCode};
+use http::{Method, Request};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -23,6 +23,7 @@ use tracing::Instrument as _;
 
 use super::activity::ActivityTracker;
 use super::egress::{Route, Target};
+use super::model_proxy::refusal;
 use super::sandbox::SandboxGateway;
 use super::settings::Bounds;
 use super::task_quota::TaskQuota;
@@ -157,10 +158,7 @@ async fn through(proxy: &UpstreamProxy, target: &Target, sandbox: &SandboxGatewa
     let response = sender.send_request(request).await.map_err(|error| of_proxy(proxy, &error.to_string()))?;
     match response.status() {
         status if status.is_success() => hyper::upgrade::on(response).await.map(TokioIo::new).map_err(io::Error::other),
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-            Err(of_proxy(proxy, "it requires a user name and a password: HTTPS_PROXY=http://user:password@host:port"))
-        }
-        status => Err(of_proxy(proxy, &format!("it refused the connection with {status}"))),
+        status => Err(io::Error::other(refusal(proxy, status, "HTTPS_PROXY"))),
     }
 }
 

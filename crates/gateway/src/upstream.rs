@@ -2,16 +2,28 @@
 
 use bytes::Bytes;
 use futures::StreamExt;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use network_access::NetworkAccess;
 use reqwest::{Client, Response, Url};
+use tokio::time::{Instant, timeout_at};
 
 use super::GatewayError;
+use super::answer::in_words;
+use super::model_proxy::{ModelProxy, refusal_of_unknown};
 use super::settings::Bounds;
 
 pub(super) struct Upstream {
     client: Client,
     base: Url,
+    proxy: Option<ModelProxy>,
+}
+
+/// The reason why a request did not reach the model API.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unreached {
+    pub(super) why: String,
+    /// The next try has the same result.
+    pub(super) is_lasting: bool,
 }
 
 impl Upstream {
@@ -39,7 +51,36 @@ impl Upstream {
         base.set_path(&path);
         // No total timeout: an answer may stream for many minutes. Nothing is decompressed, no such feature is built in.
         let client = network.client().connect_timeout(bounds.connect_timeout).build().map_err(GatewayError::Client)?;
-        Ok(Upstream { client, base })
+        let proxy = ModelProxy::new(&base, network);
+        Ok(Upstream { client, base, proxy })
+    }
+
+    /// Describes a connection that could not be made.
+    pub(super) async fn unreached(&self, error: &reqwest::Error) -> Unreached {
+        if let Some(proxy) = &self.proxy
+            && let Some(unreached) = proxy.unreached(error).await
+        {
+            return unreached;
+        }
+        Unreached { why: in_words(error), is_lasting: false }
+    }
+
+    /// Returns the refusal of a proxy that answered in place of the API.
+    pub(super) fn refusal_of_proxy(&self, status: StatusCode, headers: &HeaderMap) -> Option<Unreached> {
+        match &self.proxy {
+            Some(proxy) => proxy.refusal(status, headers),
+            None => refusal_of_unknown(status),
+        }
+    }
+
+    /// Asks for the root without a credential, which costs nothing. The error is a sentence.
+    pub(super) async fn reach(&self) -> Result<(), String> {
+        let answer = match self.client.head(self.base.clone()).send().await.map_err(reqwest::Error::without_url) {
+            Ok(answer) => answer,
+            Err(error) if error.is_connect() => return Err(self.unreached(&error).await.why),
+            Err(error) => return Err(in_words(&error)),
+        };
+        self.refusal_of_proxy(answer.status(), answer.headers()).map_or(Ok(()), |refusal| Err(refusal.why))
     }
 
     /// Sends a request and returns when the answer's headers have arrived. Dropping the future cancels the request.
@@ -57,11 +98,11 @@ impl Upstream {
         sent.map_err(reqwest::Error::without_url)
     }
 
-    /// Returns the part of an error's body that arrived.
-    pub(super) async fn error_body(response: Response) -> Bytes {
+    /// Returns the part of an error's body that arrived before the deadline.
+    pub(super) async fn error_body(response: Response, deadline: Instant) -> Bytes {
         let mut body = Vec::new();
         let mut pieces = response.bytes_stream();
-        while let Some(Ok(piece)) = pieces.next().await {
+        while let Ok(Some(Ok(piece))) = timeout_at(deadline, pieces.next()).await {
             body.extend_from_slice(&piece);
             if body.len() >= Self::MAX_ERROR_BYTES {
                 body.truncate(Self::MAX_ERROR_BYTES);

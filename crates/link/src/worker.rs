@@ -43,7 +43,7 @@ enum End {
     /// Frames are lost permanently. Another connection would not help.
     #[error("output frame {expected} is missing; frame {seq} arrived")]
     Gap { expected: u64, seq: u64 },
-    #[error("the output has no consumer any more")]
+    #[error("nothing reads the output any more")]
     Unused,
 }
 

@@ -65,7 +65,7 @@ impl NetworkAccess {
         Ok(NetworkAccess {
             proxies: Proxies::new(settings)?,
             authorities: Authorities::read(settings.ca_file.as_deref())?,
-            ignores_all_proxy: is_set(&settings.all_proxy) && !is_set(&settings.https_proxy),
+            ignores_all_proxy: is_set(settings.all_proxy.as_ref()) && !is_set(settings.https_proxy.as_ref()),
         })
     }
 
@@ -127,8 +127,8 @@ impl NetworkAccess {
     }
 }
 
-fn is_set(setting: &Option<String>) -> bool {
-    setting.as_ref().is_some_and(|value| !value.trim().is_empty())
+fn is_set(setting: Option<&String>) -> bool {
+    setting.is_some_and(|value| !value.trim().is_empty())
 }
 
 /// A sentence for people, without passwords.

@@ -21,7 +21,7 @@ pub enum ProxyError {
          password percent-encoded: # as %23, @ as %40, / as %2F, \\ as %5C"
     )]
     Password { setting: &'static str },
-    #[error("{setting}: a proxy is reached by http://, and {scheme}:// is not supported")]
+    #[error("{setting}: {scheme}:// proxies are not supported; use http://")]
     Scheme { setting: &'static str, scheme: String },
 }
 

@@ -101,8 +101,8 @@ fn a_password_is_used_and_not_displayed() {
 #[test]
 fn what_is_no_proxy_is_refused_without_its_password() {
     for (value, words) in [
-        ("https://proxy.example:1", "https:// is not supported"),
-        ("socks5://proxy.example:1", "socks5:// is not supported"),
+        ("https://proxy.example:1", "https:// proxies are not supported"),
+        ("socks5://proxy.example:1", "socks5:// proxies are not supported"),
         ("http://", "http://host:port"),
         ("http://me:s3cret@proxy.example:99999", "http://host:port"),
         ("http://proxy.example/path", "http://host:port"),

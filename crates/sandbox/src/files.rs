@@ -90,7 +90,7 @@ impl Default for Readers {
 
 impl Readers {
     fn gate(&self, session: SessionKey) -> Arc<Gate> {
-        // Remove gates that nobody uses.
+        // Remove unused gates.
         self.sessions.retain(|_, gate| Arc::strong_count(gate) > 1);
         let gate = self.sessions.entry(session).or_insert_with(|| {
             Arc::new(Gate {

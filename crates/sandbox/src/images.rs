@@ -1,5 +1,5 @@
 //! The images of sandboxes: the image that a name stands for now, and the version of Claude Code in an image. The program in
-//! the image tells the version, because a label can be inherited by an image with another program.
+//! the image reports the version, because an image with another program can inherit a label.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub struct SandboxImage {
     pub name: String,
     /// `None` if the engine did not report it.
     pub id: Option<String>,
-    /// The version of Claude Code. `None` if its program does not tell it, or has not been asked.
+    /// The version of Claude Code. `None` if its program does not report it, or has not been asked.
     pub claude_code: Option<Version>,
 }
 
@@ -151,7 +151,7 @@ impl SandboxHost {
         answer
     }
 
-    /// The version of Claude Code in the agent image, if it has been told already.
+    /// The version of Claude Code in the agent image, if it is known already.
     pub fn agent_image_version(&self) -> Option<Version> {
         let id = self.images.current.get(&self.settings.image)?.clone();
         self.known_version(&id)?.ok()

@@ -38,13 +38,25 @@ pub enum InstanceLockError {
 pub struct InstanceLock {
     path: PathBuf,
     _file: File,
+    _machine: MachineLock,
+}
+
+/// The socket alone, for commands: no server of the installation starts in this network namespace while the value exists.
+#[derive(Debug)]
+pub struct MachineLock {
     _socket: socket::Held,
+}
+
+impl MachineLock {
+    pub fn acquire(instance: &Instance) -> Result<Self, InstanceLockError> {
+        Ok(MachineLock { _socket: socket::hold(instance)? })
+    }
 }
 
 impl InstanceLock {
     /// Creates RUNTIME_DIR if it is missing, and takes the locks.
     pub fn acquire(runtime_dir: &Path, instance: &Instance) -> Result<Self, InstanceLockError> {
-        let socket = socket::hold(instance)?;
+        let machine = MachineLock::acquire(instance)?;
         let path = runtime_dir.join(FILE);
         let failed = |source| InstanceLockError::File { path: runtime_dir.to_owned(), source };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(runtime_dir).map_err(failed)?;
@@ -69,7 +81,7 @@ impl InstanceLock {
             let own = file.metadata().map_err(failed)?.ino();
             if fs::metadata(&path).is_ok_and(|found| found.ino() == own) {
                 file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
-                return Ok(InstanceLock { path, _file: file, _socket: socket });
+                return Ok(InstanceLock { path, _file: file, _machine: machine });
             }
         }
     }
@@ -77,11 +89,6 @@ impl InstanceLock {
     /// Removes the file and releases the locks, so that an empty RUNTIME_DIR can be removed.
     pub fn release(self) {
         let _ = fs::remove_file(&self.path);
-    }
-
-    /// True if a server of the installation runs on this machine, in the same network namespace.
-    pub fn is_held(instance: &Instance) -> bool {
-        matches!(socket::hold(instance), Err(InstanceLockError::Running))
     }
 }
 
@@ -120,7 +127,7 @@ mod socket {
 
 #[cfg(test)]
 mod tests {
-    use super::{Instance, InstanceLock, InstanceLockError};
+    use super::{Instance, InstanceLock, InstanceLockError, MachineLock};
 
     #[test]
     fn an_installation_runs_once_whatever_its_directories() {
@@ -129,9 +136,9 @@ mod tests {
         std::fs::create_dir(&one).unwrap();
         std::fs::create_dir(&other).unwrap();
         let original = Instance::of(&one).unwrap();
-        assert!(!InstanceLock::is_held(&original));
+        drop(MachineLock::acquire(&original).unwrap());
         let lock = InstanceLock::acquire(&run, &original).unwrap();
-        assert!(InstanceLock::is_held(&original));
+        assert!(matches!(MachineLock::acquire(&original), Err(InstanceLockError::Running)));
         // The copied data directory has its own runtime directory.
         let copy = InstanceLock::acquire(&another_run, &original).unwrap_err();
         assert!(matches!(copy, InstanceLockError::Running), "{copy:?}");

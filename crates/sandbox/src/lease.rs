@@ -1,26 +1,28 @@
-//! The lease of an installation on an engine elsewhere, which servers on other machines use too. A lock on this machine does not
-//! reach them.
+//! The lease of an installation on an engine. It excludes the servers that a lock on this machine does not reach: those on other
+//! machines, and those in containers.
 //!
 //! The lease is an empty volume on the engine. Creating a volume keeps an existing one of that name with its labels, so if several
 //! servers create it, one of them finds its own label. Labels never change, so the holder renews the lease by creating the volume
 //! of the next generation and removing the previous one. A lease whose generation does not change for a minute has lost its holder.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
-use std::sync::Arc;
+mod holder;
+
+use std::ops::Deref;
 use std::time::Duration;
 
 use engine::{Engine, EngineError, Labels};
-use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
+use uuid::Uuid;
 
 use super::Instance;
+pub use holder::{EnginePlace, LeaseHolder};
 
 const LEASE: &str = "claude-runner.lease";
 const HOLDER: &str = "claude-runner.holder";
+const BOOT: &str = "claude-runner.boot";
+const RENEWAL: &str = "claude-runner.renewal";
 
 /// The times of a lease. All servers of an installation must use the same.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +35,7 @@ struct Timing {
 }
 
 const TIMING: Timing =
-    Timing { renewal: Duration::from_secs(15), expiry: Duration::from_mins(1), poll: Duration::from_secs(5) };
+    Timing { renewal: Duration::from_secs(15), expiry: Duration::from_mins(1), poll: Duration::from_secs(1) };
 
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -44,46 +46,64 @@ const TIMING: Timing =
 pub struct LeaseHeld;
 
 /// A lease that this process holds.
-pub struct EngineLease {
-    engine: Arc<dyn Engine>,
+pub struct EngineLease<E> {
+    engine: E,
     instance: Instance,
-    holder: String,
+    holder: LeaseHolder,
     generation: u64,
+    /// The random name of the renewal that is not confirmed yet. It distinguishes this process from one with the same
+    /// holder, such as the clone of a running machine.
+    renewal: Option<String>,
     timing: Timing,
 }
 
 /// A generation of the lease on the engine.
 struct Found {
     generation: u64,
-    holder: String,
+    labels: Labels,
 }
 
-impl EngineLease {
-    /// Names the holder after the machine's boot and the directory itself. After a restart on the same directory the holder is the
-    /// same, and the store's lock excludes two servers on it. A copy of the directory is another holder.
-    pub fn holder(data_dir: &Path) -> String {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let place = fs::metadata(data_dir).map(|directory| (directory.dev(), directory.ino())).unwrap_or_default();
-        let digest = Sha256::digest(format!("{boot}{place:?}"));
-        digest.iter().take(8).fold(String::new(), |name, byte| format!("{name}{byte:02x}"))
+impl Found {
+    fn label(&self, name: &str) -> &str {
+        self.labels.get(name).map_or("", String::as_str)
+    }
+
+    fn was_left_by(&self, holder: &LeaseHolder) -> bool {
+        holder.left(self.label(HOLDER), self.label(BOOT))
+    }
+}
+
+impl<E: Deref<Target: Engine>> EngineLease<E> {
+    fn new(engine: E, instance: Instance, holder: LeaseHolder) -> Self {
+        EngineLease { engine, instance, holder, generation: 0, renewal: None, timing: TIMING }
+    }
+
+    /// True if another holder has the lease, or left it behind.
+    pub async fn is_foreign(engine: E, instance: &Instance, holder: &LeaseHolder) -> Result<bool, EngineError> {
+        let lease = Self::new(engine, instance.clone(), holder.clone());
+        Ok(lease.found().await?.pop().is_some_and(|newest| !newest.was_left_by(holder)))
     }
 
     /// Takes the lease. Waits for an engine that does not answer, and for the expiry of a lease without a holder.
-    pub async fn acquire(engine: Arc<dyn Engine>, instance: Instance, holder: String) -> Result<Self, LeaseHeld> {
-        EngineLease { engine, instance, holder, generation: 0, timing: TIMING }.take().await
+    pub async fn acquire(engine: E, instance: Instance, holder: LeaseHolder) -> Result<Self, LeaseHeld> {
+        Self::new(engine, instance, holder).take().await
     }
 
     async fn take(mut self) -> Result<Self, LeaseHeld> {
         let poll = self.timing.poll;
         // The first foreign generation that was seen, and the time at which it was seen.
         let mut foreign: Option<(u64, Instant)> = None;
+        let mut failed = false;
         loop {
             let pause = match self.found().await.map(|mut found| found.pop()) {
                 Err(error) => {
-                    warn!(%error, "the engine does not answer; the start waits for it, because another server may use it");
+                    if !failed {
+                        warn!(%error, "the engine does not answer; nothing on it is used before, because another server may use it");
+                    }
+                    failed = true;
                     poll
                 }
-                Ok(Some(found)) if found.holder != self.holder => match foreign {
+                Ok(Some(found)) if !found.was_left_by(&self.holder) => match foreign {
                     Some((generation, since))
                         if generation == found.generation && since.elapsed() >= self.timing.expiry =>
                     {
@@ -94,7 +114,9 @@ impl EngineLease {
                     Some((generation, _)) if generation != found.generation => return Err(LeaseHeld),
                     Some(_) => poll,
                     None => {
-                        info!("another server held this engine; the start waits until it is certain that it ended");
+                        info!(
+                            "another server held this engine; this one waits until it is certain that the other ended"
+                        );
                         foreign = Some((found.generation, Instant::now()));
                         poll
                     }
@@ -135,16 +157,24 @@ impl EngineLease {
         let _ = self.engine.remove_volume(&self.name(self.generation)).await;
     }
 
-    /// Creates the next generation. Returns false if it belongs to another holder.
+    /// Creates the next generation. Returns false if it belongs to another process.
     async fn renew(&mut self) -> Result<bool, EngineError> {
         let next = self.generation + 1;
-        let labels = Labels::from([
-            (LEASE.to_owned(), self.instance.as_str().to_owned()),
-            (HOLDER.to_owned(), self.holder.clone()),
-        ]);
-        self.engine.create_volume(&self.name(next), &labels).await?;
+        // The id has the operating system's randomness. A clone of this machine would draw the same number from a generator in memory.
+        let renewal = self.renewal.get_or_insert_with(|| Uuid::new_v4().simple().to_string()).clone();
+        let labels = [
+            (LEASE, self.instance.as_str()),
+            (HOLDER, self.holder.id.as_str()),
+            (BOOT, self.holder.boot.as_str()),
+            (RENEWAL, renewal.as_str()),
+        ];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.engine.create_volume(&self.name(next), &Labels::from(labels)).await?;
         let mut found = self.found().await?;
-        if !found.pop().is_some_and(|newest| newest.generation == next && newest.holder == self.holder) {
+        let newest = found.pop();
+        let is_own = newest.is_some_and(|newest| newest.generation == next && newest.label(RENEWAL) == renewal);
+        self.renewal = None;
+        if !is_own {
             return Ok(false);
         }
         self.generation = next;
@@ -160,7 +190,7 @@ impl EngineLease {
         let volumes = self.engine.list_volumes(&labels).await?;
         let found = volumes.into_iter().filter_map(|volume| {
             let generation = volume.name.rsplit('-').next()?.parse().ok()?;
-            Some(Found { generation, holder: volume.labels.get(HOLDER).cloned().unwrap_or_default() })
+            Some(Found { generation, labels: volume.labels })
         });
         let mut found: Vec<Found> = found.collect();
         found.sort_by_key(|found| found.generation);

@@ -10,7 +10,7 @@
 //! | `warm` | the pool of warm sandboxes |
 //! | `images` | the images of sandboxes, and the version of Claude Code in them |
 //! | `files` | reading a session's workspace from outside |
-//! | `instance_lock`, `lease` | keep a second server of the same installation away, on this machine and on an engine elsewhere |
+//! | `instance_lock`, `lease` | keep a second server of the same installation away, on this machine and on the engine |
 //! | `links`, `names`, `agent` | the link's way into a container; names and labels; the CLI's arguments and environment |
 //! | `overview` | the measured resource usage |
 //! | `probe`, `limits`, `launch_record` | the sandbox without an agent that is started first; the limits that it shows; whether launches work |
@@ -65,10 +65,10 @@ use tracing::warn;
 pub use agent::GATEWAY;
 pub use files::{ArchiveEntry, ArchiveError, EntryKind, FilesError, MAX_DEPTH, WorkspaceArchive};
 pub use images::SandboxImage;
-pub use instance_lock::{InstanceLock, InstanceLockError};
+pub use instance_lock::{InstanceLock, InstanceLockError, MachineLock};
 pub use launch::{Assignment, LaunchError, LaunchOrder};
 pub use launch_record::LaunchHealth;
-pub use lease::{EngineLease, LeaseHeld};
+pub use lease::{EngineLease, EnginePlace, LeaseHeld, LeaseHolder};
 pub use limits::{LimitReport, Resource, ResourceSet};
 pub use links::Links;
 pub use names::{Instance, SandboxName};

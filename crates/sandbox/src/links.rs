@@ -22,7 +22,7 @@ use super::{SandboxName, agent};
 /// The path of the link's directory in the container.
 const TARGET: &str = "/run/link";
 
-/// The file in which the engine tells a container the host's resolver. A sandbox without a network has no use for it.
+/// The file that gives a container the host's resolvers. A sandbox without a network does not need it.
 const RESOLVER: &str = "/etc/resolv.conf";
 
 /// The file in which `sandbox-init` finds its token. It deletes the file before it starts anything.

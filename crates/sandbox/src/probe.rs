@@ -59,7 +59,7 @@ impl SandboxHost {
             if !report.unknown.is_empty() {
                 warn!(
                     resources = %report.unknown,
-                    "the runtime does not tell whether these resources of a sandbox are limited"
+                    "the runtime does not report whether these resources of a sandbox are limited"
                 );
             }
             Ok(report)

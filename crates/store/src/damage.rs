@@ -79,7 +79,7 @@ impl Store {
         let database = self.shared.readers.database().to_owned();
         let connection = match inspect::open(&database) {
             Ok(connection) => connection,
-            Err(error) => return error!(%error, "the store could not be checked"),
+            Err(error) => return self.shared.damage.note("the database, which could not be checked", &error),
         };
         let interrupt = connection.get_interrupt_handle();
         let mut check = tokio::task::spawn_blocking(move || quick_check(&connection));
@@ -95,7 +95,7 @@ impl Store {
         match outcome {
             Ok(Ok(None)) => info!("the store is whole"),
             Ok(Ok(Some(damage))) => self.shared.damage.note("the database", &StoreError::corrupt(damage)),
-            Ok(Err(error)) => error!(%error, "the store could not be checked"),
+            Ok(Err(error)) => self.shared.damage.note("the database, which could not be checked", &error),
             Err(_) => error!("the check of the store ended without a result"),
         }
     }

@@ -117,7 +117,9 @@ impl From<rusqlite::Error> for StoreError {
                 | ffi::SQLITE_IOERR_SHMSIZE,
             ) => StoreError::Full(error.into()),
             (ErrorCode::OperationInterrupted, _) => StoreError::TimedOut,
-            (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => {
+            // A strict table writes no row that has a value of another type, even if the statement does not change that value.
+            (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _)
+            | (ErrorCode::ConstraintViolation, ffi::SQLITE_CONSTRAINT_DATATYPE) => {
                 StoreError::Corrupt { what: error.to_string() }
             }
             (ErrorCode::ConstraintViolation, ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => {

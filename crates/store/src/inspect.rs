@@ -9,10 +9,12 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::damage::DamageLog;
 use super::data_dir::DataDir;
+use super::keys;
 use super::orphans::{self, OrphanVolume};
-use super::read::{sessions, tasks};
+use super::read::{sessions, tasks, webhooks};
 use super::schema_version::{SchemaVersion, schema_version};
 use super::seal::Sealer;
+use super::write::usage;
 use super::{SCHEMA_VERSION, StoreError, schema};
 
 /// A store that is only read.
@@ -33,7 +35,7 @@ pub fn inspect(data_dir: &Path) -> Result<Option<Inspection>, StoreError> {
 impl Inspection {
     /// The volumes that a server recorded as having no session.
     pub fn orphan_volumes(&self) -> Result<Vec<OrphanVolume>, StoreError> {
-        orphans::orphans(&self.connection)
+        orphans::orphans(&self.connection, &DamageLog::default())
     }
 
     /// The damaged rows, each in a sentence that names its session or task. Tasks are read newest first and until the time
@@ -43,7 +45,10 @@ impl Inspection {
         let deadline = Instant::now() + limit;
         if let Some(sealer) = Sealer::open(key_file, false).ok().filter(|sealer| self.opens(sealer)) {
             sessions::scan(&self.connection, &sealer, &damage)?;
+            webhooks::scan(&self.connection, &sealer, &damage)?;
         }
+        keys::read(&self.connection, &damage)?;
+        usage::scan(&self.connection, &damage)?;
         tasks::scan(&self.connection, &damage, deadline)?;
         Ok(damage.rows())
     }

@@ -7,22 +7,40 @@ use domain::access::{ApiKey, Digest, KeyId, Scope};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, named_params};
 
+use super::damage::DamageLog;
 use super::{StoreError, data_dir, schema};
 
 /// The API keys of a data directory.
 pub struct KeyStore {
     connection: Connection,
+    damage: DamageLog,
+}
+
+/// The keys in the store.
+#[derive(Clone, Debug, Default)]
+pub struct StoredKeys {
+    /// All keys, including revoked ones, oldest first.
+    pub keys: Vec<ApiKey>,
+    /// Keys whose rows are damaged, each in a sentence. They are not valid.
+    pub damaged: Vec<String>,
+}
+
+impl StoredKeys {
+    /// True if the store never had a key.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.damaged.is_empty()
+    }
 }
 
 impl KeyStore {
     /// Opens the keys of a data directory beside a server that may run on it. It creates a missing database. Inside a
     /// server, use [`Store::keys`](crate::Store::keys).
     pub fn open(data_dir: &Path) -> Result<KeyStore, StoreError> {
-        Self::of_database(&data_dir::make(data_dir)?)
+        Self::of_database(&data_dir::make(data_dir)?, DamageLog::default())
     }
 
-    pub(super) fn of_database(database: &Path) -> Result<KeyStore, StoreError> {
-        Ok(KeyStore { connection: schema::open_writer(database)? })
+    pub(super) fn of_database(database: &Path, damage: DamageLog) -> Result<KeyStore, StoreError> {
+        Ok(KeyStore { connection: schema::open_writer(database)?, damage })
     }
 
     pub fn insert(&self, key: &ApiKey) -> Result<(), StoreError> {
@@ -53,19 +71,32 @@ impl KeyStore {
         Ok(changed > 0)
     }
 
-    /// All keys, including revoked ones, oldest first.
-    pub fn all(&self) -> Result<Vec<ApiKey>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id, name, digest, scope, sessions, limits, created, expires, revoked FROM api_keys ORDER BY created, id",
-        )?;
-        let rows = statement.query_and_then([], key)?;
-        rows.collect()
+    /// Reads all keys. A damaged one is named in [`Store::damage`](crate::Store::damage) too.
+    pub fn all(&self) -> Result<StoredKeys, StoreError> {
+        read(&self.connection, &self.damage)
     }
 
     /// A number that changes whenever another connection has written.
     pub fn version(&self) -> Result<i64, StoreError> {
         Ok(self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
     }
+}
+
+pub(super) fn read(connection: &Connection, damage: &DamageLog) -> Result<StoredKeys, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, name, digest, scope, sessions, limits, created, expires, revoked FROM api_keys ORDER BY created, id",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut stored = StoredKeys::default();
+    while let Some(row) = rows.next()? {
+        let id = row.get::<_, String>(0).unwrap_or_else(|_| "without an id".to_owned());
+        let decoded = key(row);
+        if let Err(cause) = &decoded {
+            stored.damaged.push(format!("API key {id}: {cause}"));
+        }
+        stored.keys.extend(damage.skip(|| format!("API key {id}"), decoded)?);
+    }
+    Ok(stored)
 }
 
 fn key(row: &Row<'_>) -> Result<ApiKey, StoreError> {

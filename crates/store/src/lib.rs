@@ -84,12 +84,12 @@ pub use change::{Change, IdempotencyKey};
 pub use data_dir::{Occupied, holder, make_directory, occupy};
 pub use error::StoreError;
 pub use inspect::{Inspection, inspect};
-pub use keys::KeyStore;
+pub use keys::{KeyStore, StoredKeys};
 pub use orphans::{KnownVolume, OrphanVolume};
 pub use page::{Cursor, InvalidCursor, MAX_PAGE_BYTES, Page};
 pub use read::{
-    Answers, BusyWebhooks, EventBounds, LISTED_CHARS, SessionSummary, StoredLine, TaskFilter, UnfinishedTask,
-    WebhookFilter,
+    Answers, BusyWebhooks, EventBounds, LISTED_CHARS, SessionSummary, StoredLine, TaskFilter, TaskPlace,
+    UnfinishedTask, WebhookFilter,
 };
 pub use rekey::{RekeyStep, rekey};
 pub use restore::{Restored, RestoredAs, installation, restore};
@@ -211,7 +211,7 @@ impl Store {
 
     /// Opens the API keys of this store, on a connection of their own. It blocks on the disk.
     pub fn keys(&self) -> Result<KeyStore, StoreError> {
-        KeyStore::of_database(self.shared.readers.database())
+        KeyStore::of_database(self.shared.readers.database(), self.shared.damage.clone())
     }
 }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use domain::session::SessionKey;
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
+use super::damage::DamageLog;
 use super::{Change, Store, StoreError, row};
 
 /// A volume in the engine, and the session for which it was created.
@@ -35,16 +36,19 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<OrphanVolume>, StoreError> {
         // A round without changes does not write.
-        let (is_new, volumes) = self.read(move |connection| Ok((is_new(connection, &volumes)?, volumes))).await?;
+        let damage = self.shared.damage.clone();
+        let (is_new, volumes) =
+            self.read(move |connection| Ok((is_new(connection, &volumes, &damage)?, volumes))).await?;
         if is_new {
             self.commit(vec![Change::RecordOrphanVolumes { volumes, now }]).await?;
         }
-        self.read(orphans).await
+        let damage = self.shared.damage.clone();
+        self.read(move |connection| orphans(connection, &damage)).await
     }
 }
 
-fn is_new(connection: &Connection, volumes: &[KnownVolume]) -> Result<bool, StoreError> {
-    let mut recorded: BTreeSet<String> = orphans(connection)?.into_iter().map(|orphan| orphan.name).collect();
+fn is_new(connection: &Connection, volumes: &[KnownVolume], damage: &DamageLog) -> Result<bool, StoreError> {
+    let mut recorded: BTreeSet<String> = orphans(connection, damage)?.into_iter().map(|orphan| orphan.name).collect();
     for volume in volumes {
         if recorded.remove(&volume.name) == has_session(connection, volume.session)? {
             return Ok(true);
@@ -54,7 +58,17 @@ fn is_new(connection: &Connection, volumes: &[KnownVolume]) -> Result<bool, Stor
     Ok(deleted || !recorded.is_empty())
 }
 
-pub(super) fn record(connection: &Connection, volumes: &[KnownVolume], now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn record(
+    connection: &Connection,
+    volumes: &[KnownVolume],
+    now: Timestamp,
+    damage: &DamageLog,
+) -> Result<(), StoreError> {
+    // The grace of a volume whose row is damaged starts again.
+    let whole: Vec<String> = orphans(connection, damage)?.into_iter().map(|orphan| orphan.name).collect();
+    connection
+        .prepare_cached("DELETE FROM orphan_volumes WHERE name NOT IN (SELECT value FROM json_each(?1))")?
+        .execute([row::encode(&whole)?])?;
     let mut orphans = Vec::new();
     let mut insert = connection.prepare_cached(
         "INSERT INTO orphan_volumes (name, seen, deleted)
@@ -82,14 +96,19 @@ pub(super) fn deleted(connection: &Connection, session: SessionKey) -> Result<()
     Ok(())
 }
 
-pub(super) fn orphans(connection: &Connection) -> Result<Vec<OrphanVolume>, StoreError> {
+pub(super) fn orphans(connection: &Connection, damage: &DamageLog) -> Result<Vec<OrphanVolume>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT name, seen, deleted FROM orphan_volumes ORDER BY name")?;
     let mut rows = statement.query([])?;
     let mut orphans = Vec::new();
     while let Some(row) = rows.next()? {
-        orphans.push(OrphanVolume { name: row.get(0)?, since: row::timestamp(row.get(1)?)?, deleted: row.get(2)? });
+        let name = || format!("the record of volume {}", row.get::<_, String>(0).unwrap_or_default());
+        orphans.extend(damage.skip(name, orphan(row))?);
     }
     Ok(orphans)
+}
+
+fn orphan(row: &Row<'_>) -> Result<OrphanVolume, StoreError> {
+    Ok(OrphanVolume { name: row.get(0)?, since: row::timestamp(row.get(1)?)?, deleted: row.get(2)? })
 }
 
 pub(super) fn has_session(connection: &Connection, session: SessionKey) -> Result<bool, StoreError> {

@@ -7,7 +7,7 @@ mod search;
 pub(super) mod sessions;
 pub(super) mod tasks;
 mod usage;
-mod webhooks;
+pub(super) mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use lane::Lane;
 pub use logs::{EventBounds, StoredLine};
 pub(super) use search::TEXTS;
 pub use sessions::SessionSummary;
-pub use tasks::{Answers, LISTED_CHARS, TaskFilter, UnfinishedTask};
+pub use tasks::{Answers, LISTED_CHARS, TaskFilter, TaskPlace, UnfinishedTask};
 pub use webhooks::{BusyWebhooks, WebhookFilter};
 
 /// The deadline of a record or a page of a log, which takes microseconds to milliseconds. It applies to a disk that hangs.

@@ -31,7 +31,9 @@ struct Removed {
 /// A task whose events, and all events before them, may be removed.
 struct Candidate {
     task: i64,
-    session: i64,
+    /// `None`: the value is damaged, and the session is deleted.
+    session: Option<i64>,
+    /// Without it, or if it is damaged, the events are removed with those of a later task.
     last_seq: Option<i64>,
 }
 
@@ -47,7 +49,7 @@ pub(super) fn prune(connection: &Connection, plan: &Plan, damage: &DamageLog) ->
         let ended_before = if removed.bytes < plan.excess_bytes { Some(i64::MAX) } else { plan.ended_before };
         let Some(ended_before) = ended_before else { break };
         let Some(candidate) = oldest_ended(connection, ended_before)? else { break };
-        let part = remove_task(connection, &candidate, ROWS_PER_CALL - removed.rows)?;
+        let part = remove_task(connection, damage, &candidate, ROWS_PER_CALL - removed.rows)?;
         removed = Removed { rows: removed.rows + part.rows, bytes: removed.bytes + part.bytes };
     }
     Ok(removed.rows)
@@ -72,7 +74,11 @@ pub(super) fn remove_deleted(connection: &Connection) -> Result<bool, StoreError
 /// session.
 fn oldest_ended(connection: &Connection, ended_before: i64) -> Result<Option<Candidate>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT task, session, last_seq FROM task_logs AS ended
+        "SELECT task,
+             CASE typeof(session) WHEN 'integer' THEN session ELSE
+                 (SELECT number FROM sessions WHERE key = (SELECT session FROM tasks WHERE id = ended.task)) END,
+             last_seq
+         FROM task_logs AS ended
          WHERE ended.ended < ?1 AND NOT EXISTS (
              SELECT 1 FROM task_logs AS live
              WHERE live.session = ended.session AND live.ended IS NULL AND live.first_seq <= ended.last_seq)
@@ -80,20 +86,29 @@ fn oldest_ended(connection: &Connection, ended_before: i64) -> Result<Option<Can
     )?;
     let candidate = statement
         .query_row([ended_before], |row| {
-            Ok(Candidate { task: row.get(0)?, session: row.get(1)?, last_seq: row.get(2)? })
+            Ok(Candidate { task: row.get(0)?, session: row.get(1)?, last_seq: row.get(2).unwrap_or_default() })
         })
         .optional()?;
     Ok(candidate)
 }
 
-fn remove_task(connection: &Connection, candidate: &Candidate, budget: usize) -> Result<Removed, StoreError> {
+fn remove_task(
+    connection: &Connection,
+    damage: &DamageLog,
+    candidate: &Candidate,
+    budget: usize,
+) -> Result<Removed, StoreError> {
     let Candidate { task, session, last_seq } = *candidate;
-    let lines = remove_lines(connection, session, Some(task), budget)?;
-    let events = remove_events(connection, session, last_seq.unwrap_or(0), budget - lines.rows)?;
-    let removed = Removed { rows: lines.rows + events.rows, bytes: lines.bytes + events.bytes };
-    connection
-        .prepare_cached("UPDATE sessions SET log_bytes = log_bytes - ?2 WHERE number = ?1")?
-        .execute([session, row::integer(removed.bytes)])?;
+    let mut removed = Removed::default();
+    if let Some(session) = session {
+        let lines = remove_lines(connection, session, Some(task), budget)?;
+        let events = remove_events(connection, session, last_seq.unwrap_or(0), budget - lines.rows)?;
+        removed = Removed { rows: lines.rows + events.rows, bytes: lines.bytes + events.bytes };
+        let counted = connection
+            .prepare_cached("UPDATE sessions SET log_bytes = log_bytes - ?2 WHERE number = ?1")?
+            .execute([session, row::integer(removed.bytes)]);
+        damage.skip(|| format!("the session in row {session}"), counted.map_err(StoreError::from))?;
+    }
     // A task that used up the budget may have more rows. Its own row makes the next call find it again.
     if removed.rows < budget {
         connection.prepare_cached("DELETE FROM task_logs WHERE task = ?1")?.execute([task])?;
@@ -161,7 +176,7 @@ fn remove_tasks(connection: &Connection, damage: &DamageLog, ended_before: Optio
     )?;
     let tasks = select.query_map(params![ended_before, row::limit(ROWS_PER_CALL)], |row| {
         let session: String = row.get(3).unwrap_or_default();
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row::unsigned(row.get(2)?), session))
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1).ok(), row::unsigned(row.get(2).unwrap_or_default()), session))
     })?;
     let tasks = tasks.collect::<Result<Vec<_>, _>>()?;
     let (mut removed, mut bytes) = (0, 0);
@@ -169,7 +184,7 @@ fn remove_tasks(connection: &Connection, damage: &DamageLog, ended_before: Optio
         if bytes >= TASK_BYTES_PER_CALL {
             return Ok(ROWS_PER_CALL);
         }
-        let name = task_name(Some(task), &session);
+        let name = task_name(task, &session);
         connection.prepare_cached("SAVEPOINT task")?.execute([])?;
         let outcome = remove_record(connection, number, task);
         // After some errors, SQLite rolls back the whole transaction itself.
@@ -189,7 +204,8 @@ fn remove_tasks(connection: &Connection, damage: &DamageLog, ended_before: Optio
     Ok(removed)
 }
 
-fn remove_record(connection: &Connection, number: i64, task: i64) -> Result<(), StoreError> {
+/// `task` is `None` if its id is damaged.
+fn remove_record(connection: &Connection, number: i64, task: Option<i64>) -> Result<(), StoreError> {
     for statement in [
         "DELETE FROM task_search WHERE rowid = ?1",
         "DELETE FROM unindexed_tasks WHERE number = ?1",

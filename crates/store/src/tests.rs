@@ -1,5 +1,6 @@
 mod commit;
 mod damage;
+mod damage_anywhere;
 mod fixture;
 mod full;
 mod lanes;

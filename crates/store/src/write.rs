@@ -5,7 +5,7 @@ mod logs;
 mod search;
 mod sessions;
 mod tasks;
-mod usage;
+pub(super) mod usage;
 mod webhooks;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -135,7 +135,7 @@ fn selected<'a>(entries: &'a [RecordedRequest], filter: &Filter<'_>) -> (Vec<Req
     (kept, left_out)
 }
 
-/// Says why no request is usable.
+/// Explains why no request is usable.
 fn nothing(entries: &[RecordedRequest], total: usize, left_out: &LeftOut) -> String {
     let hosts: BTreeSet<String> = entries.iter().map(RecordedRequest::host).filter(|host| !host.is_empty()).collect();
     let hosts = hosts.into_iter().take(MAX_HOSTS).collect::<Vec<_>>().join(", ");

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 /// The maximum number of places that are named for one reason.
 const MAX_PLACES: usize = 3;
 
-/// Requests and operations that were left out, by reason.
+/// The requests and operations left out, by reason.
 #[derive(Debug, Default)]
 pub struct LeftOut(BTreeMap<String, Omitted>);
 
-/// Those that were left out for one reason.
+/// The entries left out for one reason.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Omitted {
     pub count: usize,
@@ -18,12 +18,12 @@ pub struct Omitted {
 }
 
 impl LeftOut {
-    /// Counts one more.
+    /// Counts one entry.
     pub(super) fn add(&mut self, reason: impl Into<String>) {
         self.0.entry(reason.into()).or_default().count += 1;
     }
 
-    /// Counts an odd one and names its place: `log.entries[3].request.url`.
+    /// Counts an odd entry and records its place, as in `log.entries[3].request.url`.
     pub(super) fn add_odd(&mut self, Odd { reason, place }: Odd) {
         let omitted = self.0.entry(reason).or_default();
         omitted.count += 1;

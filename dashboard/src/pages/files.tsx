@@ -1,5 +1,5 @@
-// A session's files. An agent made them and their names, so names are shown with every character to be seen, and contents as
-// text or not at all.
+// A session's files. The agent chose their names and contents, so every character of a name is made visible, and a file is shown
+// as text or not at all.
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { Problem, call, download, id } from '../api';
 import { bytes, count, plainName } from '../format';
@@ -8,22 +8,22 @@ import { useGet } from '../parts/use';
 import { route, setQuery } from '../route';
 import type { Directory, FileEntry } from '../types';
 
-/** A longer file is for an editor. */
+/** The maximum number of bytes shown of a file. */
 const MAX_SHOWN = 512 * 1024;
-/** Rows at once. */
+/** The number of rows shown at first. */
 const ROWS = 300;
-/** A filter is offered where a look is not enough. */
+/** A directory with more entries has a filter. */
 const MANY = 30;
 
 const address = (sessionId: string, path: string[]) => `/session/${id(sessionId)}/files${path.map((part) => `/${id(part)}`).join('')}`;
 
 export function Files({ sessionId, busy }: { sessionId: string; busy: boolean }) {
   const where = route.value.query.get('path') ?? '';
-  // No entry is called so, and in an address it would lead elsewhere.
+  // No entry has these names, and in an address they would change the path.
   const isName = (part: string) => part !== '' && part !== '.' && part !== '..';
   const path = where.split('/').filter(isName);
   const file = [route.value.query.get('file') ?? ''].find(isName);
-  // A file is shown without what lies beside it.
+  // A file is shown without the list of its directory.
   const directory = useGet<Directory>(file ? null : address(sessionId, path), busy);
   const [failure, setFailure] = useState<unknown>(null);
   const open = (parts: string[]) => setQuery({ path: parts.join('/'), file: '' }, true);
@@ -47,18 +47,18 @@ export function Files({ sessionId, busy }: { sessionId: string; busy: boolean })
       </div>
       <Trouble error={failure} />
       {file ? <FileView key={file} sessionId={sessionId} path={[...path, file]} />
-        : directory.error ? <Gone error={directory.error} retry={directory.reload} path={path} open={open} />
+        : directory.error ? <Unavailable error={directory.error} retry={directory.reload} path={path} open={open} />
           : directory.value ? <Listing key={where} directory={directory.value} open={open} path={path} /> : <Loading />}
     </section>
   );
 }
 
-/** What cannot be shown, and the way back. */
-function Gone({ error, retry, path, open }: { error: unknown; retry: () => void; path: string[]; open: (parts: string[]) => void }) {
+/** The error of a path, with a button that leads back to its folder. */
+function Unavailable({ error, retry, path, open }: { error: unknown; retry: () => void; path: string[]; open: (parts: string[]) => void }) {
   const code = error instanceof Problem ? error.code : '';
   const back = <button type="button" onClick={() => open(path.slice(0, -1))}>Back to the folder</button>;
-  if (code === 'file_not_found') return <Empty title="It is not there any more"><p>It was deleted or renamed, or its name has bytes that are no text.</p>{back}</Empty>;
-  if (error instanceof Problem && error.status === 400) return <Empty title="It cannot be opened"><p>{error.message.replace(/^path: /, '')}</p>{back}</Empty>;
+  if (code === 'file_not_found') return <Empty title="This file no longer exists"><p>It was deleted or renamed, or its name contains bytes that are not UTF-8.</p>{back}</Empty>;
+  if (error instanceof Problem && error.status === 400) return <Empty title="This path cannot be opened"><p>{error.message.replace(/^path: /, '')}</p>{back}</Empty>;
   return <Trouble error={error} retry={retry} />;
 }
 
@@ -73,7 +73,7 @@ function Listing({ directory, open, path }: { directory: Directory; open: (parts
   if (!all) {
     return path.length
       ? <Empty title="This folder is empty"><button type="button" onClick={() => open(path.slice(0, -1))}>Back</button></Empty>
-      : <Empty title="No files yet"><p>What the agent writes into its workspace is listed here.</p></Empty>;
+      : <Empty title="No files yet"><p>Files that the agent writes into its workspace are listed here.</p></Empty>;
   }
   const shown = wanted ? order.filter(({ name }) => name.toLowerCase().includes(wanted.toLowerCase())) : order;
   return (
@@ -81,10 +81,10 @@ function Listing({ directory, open, path }: { directory: Directory; open: (parts
       {(all > MANY || directory.truncated) && (
         <div class="toolbar">
           <input type="search" data-search aria-label="Filter" placeholder="Filter" value={wanted} onInput={(event) => { setWanted(event.currentTarget.value); setRows(ROWS); }} />
-          <span class="hint">{wanted ? `${count(shown.length)} of ${count(all)}` : count(all)} entries{directory.truncated && '; there are more, which only the download has'}</span>
+          <span class="hint">{wanted ? `${count(shown.length)} of ${count(all)}` : count(all)} entries{directory.truncated && '; the list is incomplete, the download has all files'}</span>
         </div>
       )}
-      {!shown.length ? <Empty title="No name fits"><button type="button" onClick={() => setWanted('')}>Show all</button></Empty> : (
+      {!shown.length ? <Empty title="No match"><button type="button" onClick={() => setWanted('')}>Show all</button></Empty> : (
         <table class="list">
           <caption class="hidden">Files in /<bdi>{plainName(directory.path)}</bdi></caption>
           <thead><tr><th scope="col">Name</th><th scope="col" class="number">Size</th><th scope="col" class="number">Changed</th></tr></thead>
@@ -106,7 +106,7 @@ function Listing({ directory, open, path }: { directory: Directory; open: (parts
 
 function Name({ entry: { name, type, target }, open, path }: { entry: FileEntry; open: (parts: string[]) => void; path: string[] }) {
   const shown = plainName(name);
-  // As one element, so that a long name is cut and the whole is its title.
+  // The name is one element, so that CSS can shorten it; the title has the whole name.
   const text = <bdi>{shown}</bdi>;
   switch (type) {
     case 'directory':
@@ -114,7 +114,7 @@ function Name({ entry: { name, type, target }, open, path }: { entry: FileEntry;
     case 'file':
       return <button type="button" class="link entry" title={shown} data-row onClick={() => setQuery({ file: name }, true)}>{text}</button>;
     case 'symlink':
-      return <span title={shown}>{text} <span class="hint">→ <bdi>{plainName(target ?? 'somewhere')}</bdi>, a link, not followed</span></span>;
+      return <span title={shown}>{text} <span class="hint">→ <bdi>{plainName(target ?? 'unknown')}</bdi>, a link, not followed</span></span>;
     case 'other':
       return <span title={shown}>{text} <span class="hint">a device, pipe or socket</span></span>;
   }
@@ -137,7 +137,7 @@ function FileView({ sessionId, path }: { sessionId: string; path: string[] }) {
     });
     return () => stop.abort();
   }, [sessionId, path.join('/'), round]);
-  if (error) return <Gone error={error} retry={() => setRound(round + 1)} path={path} open={open} />;
+  if (error) return <Unavailable error={error} retry={() => setRound(round + 1)} path={path} open={open} />;
   return (
     <article class="file" aria-label={plainName(name)}>
       <div class="actions">
@@ -146,19 +146,19 @@ function FileView({ sessionId, path }: { sessionId: string; path: string[] }) {
       </div>
       <Trouble error={failure} />
       {!content ? <Loading /> : 'binary' in content
-        ? <Empty title="This file is not text"><p>{bytes(content.binary)}. Download it to look at it with a program of yours.</p></Empty>
+        ? <Empty title="This file is not text"><p>{bytes(content.binary)}. Download it to open it in another program.</p></Empty>
         : content.text === '' ? <Empty title="This file is empty" />
-          : <>{content.cut && <p class="hint">The first {bytes(MAX_SHOWN)}; the download has all of it.</p>}<pre class="code file-text" tabIndex={0}>{content.text}</pre></>}
+          : <>{content.cut && <p class="hint">The first {bytes(MAX_SHOWN)}; the download has the whole file.</p>}<pre class="code file-text" tabIndex={0}>{content.text}</pre></>}
     </article>
   );
 }
 
-/** For a file on the reader's own machine: nothing that is not seen, and no other folder. */
+/** A file name for the reader's machine, without invisible characters and separators. */
 function safeName(name: string): string {
   return plainName(name).replace(/[/\\:*?"<>|\u2039\u203a\u2400-\u241f]/g, '_').slice(0, 200);
 }
 
-/** The beginning of a file, as text where it is one. Never as what the agent says that it is. */
+/** Reads the beginning of a file and decodes it if it is text. The file's name does not affect this. */
 async function read(path: string, signal: AbortSignal): Promise<Content> {
   const answer = await call(path, { accept: '*/*', signal });
   const reader = answer.body!.getReader();
@@ -177,11 +177,11 @@ async function read(path: string, signal: AbortSignal): Promise<Content> {
   if (!ended) await reader.cancel();
   const all = new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer()).subarray(0, MAX_SHOWN);
   try {
-    // `stream`: the cut may go through a character.
+    // `stream` accepts a partial character at the cut.
     const text = new TextDecoder('utf-8', { fatal: true }).decode(all, { stream: !ended });
     if (!text.includes('\0')) return { text, cut: !ended };
   } catch {
-    // no text
+    // The file is not UTF-8.
   }
   return { binary: Number(answer.headers.get('content-length')) || size };
 }

@@ -17,7 +17,7 @@ export function HealthPage() {
   useEffect(() => {
     const stop = new AbortController();
     const look = async () => {
-      // Memory and CPU are measured when they are asked for, so they are asked for while somebody looks.
+      // The server measures memory and CPU on each request, so request them only while the page is visible.
       if (document.hidden) return;
       await readiness(stop.signal).then(setReady, (error: unknown) => !stop.signal.aborted && setError(error));
       await get<Sandboxes>('/sandboxes', stop.signal).then(
@@ -43,14 +43,14 @@ export function HealthPage() {
           <h2 id="checks">{ready.ready ? 'Ready for tasks' : 'Not ready for tasks'}</h2>
           <ul class="checks">
             {(ready.checks ?? []).map((check) => (
-              <li class={check.ok ? 'ok' : 'not-ok'}><i aria-hidden="true">{check.ok ? '✓' : '✕'}</i><b>{check.name}</b><span class="hidden">{check.ok ? 'is well:' : 'has a problem:'}</span><span><Sentence text={check.detail} /></span></li>
+              <li class={check.ok ? 'ok' : 'not-ok'}><i aria-hidden="true">{check.ok ? '✓' : '✕'}</i><b>{check.name}</b><span class="hidden">{check.ok ? 'ok:' : 'failed:'}</span><span><Sentence text={check.detail} /></span></li>
             ))}
           </ul>
-          {!ready.ready && <p class="hint">On the server, <code>claude-runner doctor</code> checks more, and names the remedy for each problem.</p>}
+          {!ready.ready && <p class="hint">On the server, <code>claude-runner doctor</code> runs more checks and names the remedy for each problem.</p>}
         </section>
       )}
-      {hidden && <Empty title="Sandboxes are for keys that see all sessions"><p>Yours sees some of them.</p></Empty>}
-      {/* The engine takes a second to measure them. */}
+      {hidden && <Empty title="Sandboxes need a key for all sessions"><p>Your key is limited to some sessions.</p></Empty>}
+      {/* The engine needs a second for the measurement. */}
       {ready && !found && !hidden && !error && <Loading />}
       {found && (
         <>
@@ -63,7 +63,7 @@ export function HealthPage() {
           </dl>
           <section aria-labelledby="sandboxes">
             <div class="toolbar"><h2 id="sandboxes">Sandboxes</h2><Copy label="Copy as cURL" text={() => curl('/sandboxes')} /></div>
-            {!found.sandboxes.length ? <Empty title="No sandbox is up"><p>One is started with the next task.</p></Empty> : (
+            {!found.sandboxes.length ? <Empty title="No sandbox is running"><p>The next task starts one.</p></Empty> : (
               <table class="list">
                 <caption class="hidden">Sandboxes</caption>
                 <thead><tr><th scope="col">State</th><th scope="col">Session</th><th scope="col">Memory</th><th scope="col" class="number">CPU</th><th scope="col" class="number">Processes</th><th scope="col" class="number">Started</th></tr></thead>
@@ -71,7 +71,7 @@ export function HealthPage() {
                   {found.sandboxes.map((sandbox, index) => (
                     <tr key={sandbox.sessionId ?? `warm-${index}`}>
                       <td data-label="State"><Badge status={sandbox.state} /></td>
-                      <td class="title">{sandbox.sessionId ? <a data-row href={href('sessions', sandbox.sessionId)}>{sandbox.sessionId}</a> : <span class="none">not given to a session yet</span>}</td>
+                      <td class="title">{sandbox.sessionId ? <a data-row href={href('sessions', sandbox.sessionId)}>{sandbox.sessionId}</a> : <span class="none">not assigned to a session</span>}</td>
                       <td data-label="Memory">
                         <span class="memory">{bytes(sandbox.memoryBytes)}{sandbox.memoryLimitBytes ? <Meter value={sandbox.memoryBytes} of={sandbox.memoryLimitBytes} label={bytes(sandbox.memoryLimitBytes)} /> : null}</span>
                       </td>
@@ -90,7 +90,7 @@ export function HealthPage() {
   );
 }
 
-/** 503 is an answer here. */
+/** Reads /ready, which reports failed checks with status 503. */
 async function readiness(signal: AbortSignal): Promise<Readiness> {
   const headers: Record<string, string> = key.value ? { authorization: `Bearer ${key.value}` } : {};
   try {

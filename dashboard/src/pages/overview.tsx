@@ -9,7 +9,7 @@ import { route, setQuery } from '../route';
 import type { Status, Task } from '../types';
 
 const STATUSES: Status[] = ['queued', 'running', 'completed', 'failed', 'aborted'];
-/** More rows than this are asked for. */
+/** The number of rows shown at first, and added by each "Show more". */
 const ROWS = 200;
 
 export function Overview() {
@@ -28,10 +28,10 @@ export function Overview() {
     return counts;
   }, [all]);
 
-  // Those that are not done are known all; of the others there are more on the server.
+  // All unfinished tasks are loaded. The server may have more finished ones.
   const isPartial = (name: Status) => older.value !== null && name !== 'queued' && name !== 'running';
 
-  // Records that are not loaded yet are searched on the server.
+  // Search the records that are not loaded on the server.
   useEffect(() => {
     if ((!text && !status) || view === 'sessions' || !older.value) return;
     const parameters = new URLSearchParams({ limit: '100', ...(text && { q: text }), ...(status && { status }) });
@@ -117,7 +117,7 @@ function Live() {
 
 function NoTasks({ isFiltered }: { isFiltered: boolean }) {
   if (isFiltered) {
-    return <Empty title="No task fits"><button type="button" onClick={() => setQuery({ q: '', status: '', kind: '' })}>Show all tasks</button></Empty>;
+    return <Empty title="No match"><button type="button" onClick={() => setQuery({ q: '', status: '', kind: '' })}>Show all tasks</button></Empty>;
   }
   return (
     <Empty title="No tasks yet">
@@ -128,6 +128,6 @@ function NoTasks({ isFiltered }: { isFiltered: boolean }) {
 }
 
 function NoSessions({ isFiltered }: { isFiltered: boolean }) {
-  if (isFiltered) return <Empty title="No session fits"><button type="button" onClick={() => setQuery({ q: '', state: '' })}>Show all sessions</button></Empty>;
-  return <Empty title="No sessions yet"><p>A session begins with its first message.</p><Command text={curl(`/session/${id('user-123')}`)} /></Empty>;
+  if (isFiltered) return <Empty title="No match"><button type="button" onClick={() => setQuery({ q: '', state: '' })}>Show all sessions</button></Empty>;
+  return <Empty title="No sessions yet"><p>The first message to a session creates it.</p><Command text={curl(`/session/${id('user-123')}`)} /></Empty>;
 }

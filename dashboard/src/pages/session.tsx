@@ -12,10 +12,10 @@ import { go, href, route, setQuery } from '../route';
 import type { Session, Task } from '../types';
 import { Files } from './files';
 
-/** As many as are shown at once. */
+/** The maximum number of tasks shown. */
 const MAX_TASKS = 100;
 
-/** The latest tasks with their answers, and whether there are older ones. A page ends before 4 MiB. */
+/** Returns the latest tasks with their answers, and true if there are older ones. A page ends before 4 MiB. */
 async function latest(path: string, signal: AbortSignal): Promise<{ tasks: Task[]; more: boolean }> {
   const answer = await call(path, { signal });
   return { tasks: (await answer.json()) as Task[], more: nextPage(answer) !== null };
@@ -37,7 +37,7 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
   }, [past.value, tasks.value, sessionId]);
   const session = { ...found.value, ...listed } as Session;
   const repository = conversation.find((task) => task.kind === 'repository');
-  // The newest is at the end, where one writes on.
+  // The newest task is at the end, next to the reply box.
   useEffect(() => {
     if (past.value && view === 'conversation') scrollTo(0, document.body.scrollHeight);
   }, [past.value !== null, view]);
@@ -46,7 +46,7 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
     return (
       <>
         <h1>{sessionId}</h1>
-        <Empty title="This session does not exist (yet)"><p>It begins with its first message.</p></Empty>
+        <Empty title="This session does not exist (yet)"><p>The first message creates it.</p></Empty>
         <Composer session={sessionId} />
       </>
     );
@@ -68,7 +68,7 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
         <Fact name="Turns">{session.turns}</Fact>
         <Fact name="Queued">{session.queued}</Fact>
         <Fact name={past.value?.more ? `Cost of ${past.value.tasks.length} tasks` : 'Cost'}>{money(conversation.reduce((sum, task) => sum + (task.cost ?? 0), 0))}</Fact>
-        <Fact name="Begun"><Ago time={session.created} /></Fact>
+        <Fact name="Created"><Ago time={session.created} /></Fact>
         <Fact name="Active"><Ago time={session.lastActive} /></Fact>
         {session.agent && !repository && <Fact name="Agent">{session.agent}</Fact>}
         {repository?.repo && <Fact name="Repository">{repository.repo}</Fact>}
@@ -80,18 +80,18 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
           {past.value?.more && <p class="hint">The latest {past.value.tasks.length} tasks.</p>}
           {past.error ? <Trouble error={past.error} retry={past.reload} /> : null}
           {conversation.map((task) => <Exchange key={task.taskId} task={task} />)}
-          {!conversation.length && past.value && <Empty title="Nothing was said yet"><p>Write the first message below.</p></Empty>}
+          {!conversation.length && past.value && <Empty title="No messages yet"><p>Write the first message below.</p></Empty>}
           <Composer session={sessionId} />
         </section>
       )}
       {asking === 'reset' && (
         <Confirm title="Reset this session?" action="Reset session" onClose={() => setAsking(null)} onConfirm={async () => { await send('POST', `/session/${id(sessionId)}/reset`); found.reload(); }}>
-          <p>All that it runs is aborted. Its files and its memory are as on the first day; its env stays.</p>
+          <p>All its tasks are aborted, and the template's files are restored. <code>env</code> stays.</p>
         </Confirm>
       )}
       {asking === 'delete' && (
         <Confirm title="Delete this session?" action="Delete session" onClose={() => setAsking(null)} onConfirm={async () => { await send('DELETE', `/session/${id(sessionId)}`); go(); }}>
-          <p><b>{sessionId}</b>: its container, files, memory and events are removed. This cannot be undone.</p>
+          <p><b>{sessionId}</b>: its container, files, conversation and events are removed. This cannot be undone.</p>
         </Confirm>
       )}
     </>
@@ -101,7 +101,7 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
 function Exchange({ task }: { task: Task }) {
   return (
     <article class="exchange" aria-label={firstLine(task.prompt)}>
-      <div class="said"><pre class="plain">{task.prompt}{task.truncated && '…'}</pre></div>
+      <div class="user-message"><pre class="plain">{task.prompt}{task.truncated && '…'}</pre></div>
       <Reply task={task} />
       <p class="exchange-foot">
         <Badge status={task.status} /><span>{money(task.cost)}</span><span><Elapsed task={task} /></span><Ago time={task.created} />
@@ -112,11 +112,11 @@ function Exchange({ task }: { task: Task }) {
 }
 
 function Reply({ task }: { task: Task }) {
-  // Seen running, it stays as it was seen: an end should not move what somebody reads.
+  // Keep the live view of a reply whose end the reader sees, so that the text does not move.
   const wasRunning = useRef(false);
   wasRunning.current ||= task.status === 'running';
   if (wasRunning.current && task.status === 'running') return <LiveReply task={task} />;
-  if (task.status === 'queued') return <p class="hint">Waits for its turn.</p>;
+  if (task.status === 'queued') return <p class="hint">Queued.</p>;
   if (task.status !== 'completed') return <p class="failed-line">{task.errorType ? `${reason(task.errorType)}: ` : ''}<Sentence text={task.error ?? ''} /></p>;
   const text = words(task);
   if (text) return <div class="reply-text"><Markdown text={text} /></div>;

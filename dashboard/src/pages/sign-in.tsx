@@ -7,13 +7,13 @@ export function SignIn({ onDone }: { onDone: () => void }) {
   const [value, setValue] = useState('');
   const [remember, setRemember] = useState(false);
   const [busy, setBusy] = useState(false);
-  // With a key in hand the server has refused it meanwhile.
-  const [error, setError] = useState<string | null>(key.value ? 'Your key is not valid any more.' : null);
+  // A stored key means that the server rejected it.
+  const [error, setError] = useState<string | null>(key.value ? 'Your key is no longer valid.' : null);
   const submit = async (event: Event) => {
     event.preventDefault();
     const given = value.trim();
     if (!given) return setError('Enter an API key.');
-    if (!/^[!-~]+$/.test(given)) return setError('An API key has no spaces and no special letters.');
+    if (!/^[!-~]+$/.test(given)) return setError('An API key contains only ASCII characters and no spaces.');
     setBusy(true);
     try {
       await call('/tasks?limit=1', {}, given);
@@ -35,7 +35,7 @@ export function SignIn({ onDone }: { onDone: () => void }) {
             onInput={(event) => setValue(event.currentTarget.value)} aria-invalid={error ? 'true' : undefined} aria-describedby={error ? 'key-error' : undefined}
           />
           </label>
-          {error && <p class="complaint" id="key-error" role="alert">{error}</p>}
+          {error && <p class="field-error" id="key-error" role="alert">{error}</p>}
         </div>
         <label class="check"><input type="checkbox" checked={remember} onChange={(event) => setRemember(event.currentTarget.checked)} />Remember it in this browser</label>
         <button type="submit" class="primary" disabled={busy}>{busy ? 'Signing in…' : 'Sign in'}</button>

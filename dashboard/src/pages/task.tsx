@@ -44,7 +44,7 @@ const isFinal = (task: Task) => !['queued', 'running'].includes(task.status);
 
 function Shown({ task, reload, error }: { task: Task; reload: () => Promise<void>; error: unknown }) {
   const timer = useRef(0);
-  // The record has the cost so far; it is read again whenever the agent got somewhere.
+  // The record has the current cost, so read it again when the agent makes progress.
   const onMove = useCallback(() => {
     clearTimeout(timer.current);
     timer.current = window.setTimeout(() => void reload(), 150);
@@ -83,7 +83,7 @@ function Shown({ task, reload, error }: { task: Task; reload: () => Promise<void
       </div>
       <Trouble error={failure ?? (error instanceof Problem && error.status !== 0 ? error : null)} />
       {state === 'lost' && <p class="banner warn" role="status"><i class="spin" aria-hidden="true" />Stream lost. Reconnecting at event {count(transcript.last)}.</p>}
-      {returned > 0 && state === 'live' && <p class="hint" role="status">Reconnected at event {count(transcript.last)}; nothing was missed.</p>}
+      {returned > 0 && state === 'live' && <p class="hint" role="status">Reconnected at event {count(transcript.last)}; no events were missed.</p>}
       <dl class="facts">
         <Fact name="Cost"><span class="big">{money(task.cost)}</span></Fact>
         <Fact name="Duration"><span class="big"><Elapsed task={task} /></span></Fact>
@@ -105,25 +105,25 @@ function Shown({ task, reload, error }: { task: Task; reload: () => Promise<void
       {state === 'reading' ? <Loading /> : <Stream transcript={transcript} isRunning={task.status === 'running'} />}
       {isFinal(task) && <Result task={task} />}
       {isRepository && task.status === 'failed' && <Candidates task={task} />}
-      <Told taskId={task.taskId} isFinal={isFinal(task)} />
+      <TaskDeliveries taskId={task.taskId} isFinal={isFinal(task)} />
       {asking && (
         <Confirm title="Abort this task?" action="Abort task" onClose={() => setAsking(false)} onConfirm={async () => { await abort('kill'); await reload(); }}>
           <p>{isRepository
-            ? 'Its container is ended. What it has pushed stays in the repository, and its pull request stays a draft.'
-            : 'Its container is ended. Files that it wrote stay, and the session goes on with its next message.'} <b>Interrupt</b> ends the turn and keeps the container.</p>
+            ? 'The container is stopped. Pushed commits stay in the repository, and the pull request stays a draft.'
+            : 'The container is stopped. Its files stay, and the session continues with the next message.'} <b>Interrupt</b> ends the turn and keeps the container.</p>
         </Confirm>
       )}
     </>
   );
 }
 
-/** Whom its end is told. */
-function Told({ taskId, isFinal }: { taskId: string; isFinal: boolean }) {
+/** The webhook deliveries of a task. */
+function TaskDeliveries({ taskId, isFinal }: { taskId: string; isFinal: boolean }) {
   const { value, reload } = useGet<Delivery[]>(`/webhooks?task=${taskId}`, isFinal);
   if (!value?.length) return null;
   return (
-    <section class="told" aria-labelledby="told">
-      <h2 id="told">Webhooks</h2>
+    <section class="task-deliveries" aria-labelledby="task-deliveries">
+      <h2 id="task-deliveries">Webhooks</h2>
       <Deliveries deliveries={value} reload={reload} ofTask />
     </section>
   );

@@ -34,7 +34,7 @@ export function UsagePage() {
       </div>
       {daily.error ? <Trouble error={daily.error} retry={daily.reload} /> : null}
       {!report ? !daily.error && <Loading /> : report.totals.requests === 0 ? (
-        <Empty title={`Nothing was used in ${days} days`}><p>Every model request is counted here, by day, model, key and session.</p><Command text={curl(path('day,model'))} /></Empty>
+        <Empty title={`No usage in the last ${days} days`}><p>Every model request is counted here, by day, model, key and session.</p><Command text={curl(path('day,model'))} /></Empty>
       ) : (
         <>
           <dl class="facts">
@@ -50,7 +50,7 @@ export function UsagePage() {
             <Bars title="By key" name="Key" bars={grouped(byKey.value, 'key', value, 'without a key')} shown={shown} />
             <Bars title="By session" name="Session" bars={grouped(bySession.value, 'sessionId', value).map((bar) => ({ ...bar, href: href('sessions', bar.name) }))} shown={shown} />
           </div>
-          {report.totals.estimatedCost > 0 && <p class="hint">{money(report.totals.estimatedCost)} of it is estimated: the API did not say what those requests cost.</p>}
+          {report.totals.estimatedCost > 0 && <p class="hint">{money(report.totals.estimatedCost)} of it is estimated, because the API did not report the usage of those requests.</p>}
         </>
       )}
     </>
@@ -59,7 +59,7 @@ export function UsagePage() {
 
 const day = (time: number) => new Date(time).toISOString().slice(0, 10);
 
-/** Days on which nothing was used are days too. */
+/** One bar for each day, also for days without usage. */
 function everyDay(report: UsageReport, value: (row: UsageRow) => number): Bar[] {
   const known = new Map(report.rows.map((row) => [row.day, value(row)]));
   const bars: Bar[] = [];

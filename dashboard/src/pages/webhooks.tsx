@@ -34,7 +34,7 @@ export function WebhooksPage() {
         : !value ? <Loading />
           : deliveries.length ? <Deliveries deliveries={deliveries} reload={reload} />
             : status ? <Empty title={`No delivery is ${status}`}><button type="button" onClick={() => setQuery({ status: '' })}>Show all deliveries</button></Empty>
-              : <Empty title="Nothing was sent yet"><p>Name an address with a task, and its end is told there:</p><Command text={curl('/task', 'POST', EXAMPLE)} /></Empty>}
+              : <Empty title="No deliveries yet"><p>Submit a task with a webhook address, and the server posts its result there:</p><Command text={curl('/task', 'POST', EXAMPLE)} /></Empty>}
       {next && <button type="button" class="more" onClick={() => void older()}>Load older deliveries</button>}
     </>
   );

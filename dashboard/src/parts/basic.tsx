@@ -1,4 +1,4 @@
-// Small parts that every page uses.
+// Small components that every page uses.
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
@@ -6,7 +6,7 @@ import { Problem } from '../api';
 import { ago, full, upper } from '../format';
 import type { Status } from '../types';
 
-/** The time, every second while the page is seen. */
+/** The current time, updated every second while the page is visible. */
 export const now = signal(Date.now());
 setInterval(() => {
   if (!document.hidden) now.value = Date.now();
@@ -31,7 +31,7 @@ export function Copy({ text, label = 'Copy', primary = false }: { text: string |
     try {
       await navigator.clipboard.writeText(value);
     } catch {
-      // Not every address may use the clipboard; a selection may be copied anywhere.
+      // The clipboard API needs a secure context. Copying a selection does not.
       const area = document.createElement('textarea');
       area.value = value;
       document.body.append(area);
@@ -49,7 +49,7 @@ export function Copy({ text, label = 'Copy', primary = false }: { text: string |
   );
 }
 
-/** A line for a terminal. */
+/** A shell command with a copy button. */
 export function Command({ text }: { text: string }) {
   return (
     <div class="command">
@@ -68,7 +68,7 @@ export function Empty({ title, children }: { title: string; children?: Component
   );
 }
 
-/** A sentence of the server's, in which `code` is between backticks. */
+/** A sentence of the server, with the text between backticks as code. */
 export function Sentence({ text }: { text: string }) {
   return <>{text.split('`').map((part, index) => (index % 2 ? <code>{part}</code> : part))}</>;
 }
@@ -92,7 +92,7 @@ export function Fact({ name, children }: { name: string; children: ComponentChil
   return <div class="fact"><dt>{name}</dt><dd>{children}</dd></div>;
 }
 
-/** Asks before something that cannot be undone. */
+/** A confirmation dialog for an action that cannot be undone. */
 export function Confirm(props: {
   title: string;
   action: string;
@@ -127,7 +127,7 @@ export function Confirm(props: {
   );
 }
 
-/** One of a few, as buttons. */
+/** A choice between a few options, shown as buttons. */
 export function Choice<T extends string>(props: { label: string; value: T; options: readonly (readonly [T, string])[]; onChange: (value: T) => void }) {
   return (
     <div class="choice" role="group" aria-label={props.label}>

@@ -1,4 +1,4 @@
-// Charts of bars, drawn as SVG, each with its numbers as a table.
+// Bar charts as SVG, each with a table of its numbers.
 
 export interface Bar {
   name: string;
@@ -15,20 +15,20 @@ interface Props {
 
 const HEIGHT = 100;
 
-/** Upright bars over time. */
+/** Vertical bars over time. */
 export function Columns({ title, name, bars, shown }: Props) {
   const top = Math.max(...bars.map((bar) => bar.value), Number.MIN_VALUE);
   const step = 1000 / bars.length;
   return (
     <figure class="chart">
-      <figcaption>{title}<span class="hint">most {shown(top)}</span></figcaption>
+      <figcaption>{title}<span class="hint">max {shown(top)}</span></figcaption>
       <svg class="columns" viewBox={`0 0 1000 ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label={`${title}; the table below has the numbers`}>
         {[0.25, 0.5, 0.75].map((part) => <line class="grid" x1="0" x2="1000" y1={HEIGHT * part} y2={HEIGHT * part} />)}
         {bars.map((bar, index) => {
           const height = bar.value ? Math.max(1, (HEIGHT * bar.value) / top) : 0;
           return (
             <g class="column">
-              <rect class="reach" x={index * step} width={step} height={HEIGHT}><title>{`${bar.name}: ${shown(bar.value)}`}</title></rect>
+              <rect class="hover-area" x={index * step} width={step} height={HEIGHT}><title>{`${bar.name}: ${shown(bar.value)}`}</title></rect>
               <rect class="bar" x={index * step + step * 0.15} width={step * 0.7} y={HEIGHT - height} height={height} />
             </g>
           );
@@ -40,7 +40,7 @@ export function Columns({ title, name, bars, shown }: Props) {
   );
 }
 
-/** Lying bars by name: the table is the chart. */
+/** Horizontal bars by name, drawn in a table. */
 export function Bars({ title, name, bars, shown }: Props) {
   if (!bars.length) return null;
   const top = Math.max(...bars.map((bar) => bar.value), Number.MIN_VALUE);

@@ -1,4 +1,4 @@
-// Hands in a task: a message to a session, or work on a repository.
+// The form that submits a task: a message to a session, or a repository task.
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
@@ -11,10 +11,10 @@ import { Choice, Copy, Trouble } from './basic';
 import { type Kind, OPTIONS, type Values, bodyOf, withoutSecrets } from './submission';
 import { useGet } from './use';
 
-/** What the next composer begins with: a task that is to be sent again, changed. */
+/** The initial values of the next composer, from a task to edit and send again. */
 const draft = signal<{ kind: Kind; values: Values } | null>(null);
 
-/** To the composer, with what a task had. */
+/** Opens the composer with the values of a task. */
 export function edit(task: Task): void {
   const context = task.context ?? '';
   draft.value = task.kind === 'repository'
@@ -24,7 +24,7 @@ export function edit(task: Task): void {
   go();
 }
 
-/** `session` set: the reply box of that session. */
+/** With `session`, it is the reply box of that session. */
 export function Composer({ session }: { session?: string }) {
   const isReply = session !== undefined;
   const [begun] = useState(() => (isReply ? null : draft.peek()));
@@ -34,7 +34,7 @@ export function Composer({ session }: { session?: string }) {
   const [busy, setBusy] = useState(false);
   const form = useRef<HTMLFormElement>(null);
   const agents = useGet<Agent[]>(isReply ? null : '/agents').value ?? [];
-  // A session keeps the agent that it began with.
+  // A session keeps its first agent.
   const own = kind === 'session' ? sessions.value.get(values['sessionId']?.trim() ?? '')?.agent : undefined;
   const body = useMemo(() => bodyOf(kind, { ...values, ...(isReply && { sessionId: session }), ...(own && { agent: '' }) }), [kind, values, session, own]);
   const agent = agents.find(({ name, default: isDefault }) => (own ?? values['agent'] ? name === (own ?? values['agent']) : isDefault));
@@ -58,7 +58,7 @@ export function Composer({ session }: { session?: string }) {
       const problem = error instanceof Problem ? error : new Problem(0, 'unknown', String(error));
       setError(problem);
       const name = problem.field;
-      // A field may stand in a part that is folded until now.
+      // The field may be in a section that opens only with this error.
       if (name) setTimeout(() => form.current?.querySelector<HTMLElement>(`[name="${name}"]`)?.focus());
     } finally {
       setBusy(false);
@@ -74,11 +74,11 @@ export function Composer({ session }: { session?: string }) {
     'aria-invalid': error?.field === name ? ('true' as const) : undefined,
     'aria-describedby': error?.field === name ? `error-${name}` : undefined,
   });
-  /** A labelled field with what is wrong with it. */
+  /** A labelled field with its error. */
   const labelled = (name: string, label: string, input: ComponentChildren, size = '') => (
     <div class={`field ${size}`}>
       <label><span>{label}</span>{input}</label>
-      {error?.field === name && <p class="complaint" id={`error-${name}`} role="alert">{upper(error!.message.replace(/^\w+: /, ''))}</p>}
+      {error?.field === name && <p class="field-error" id={`error-${name}`} role="alert">{upper(error!.message.replace(/^\w+: /, ''))}</p>}
     </div>
   );
   const line = (name: string, placeholder: string) => <input {...field(name)} placeholder={placeholder} autoComplete="off" spellcheck={false} />;
@@ -120,18 +120,18 @@ export function Composer({ session }: { session?: string }) {
             </div>
           )}
           {labelled('message', 'Message', (
-            <textarea {...field('message')} data-composer rows={isReply ? 2 : agents.length > 1 ? 5 : 3} placeholder={isReply ? 'Go on with this session' : 'What should the agent do? The session begins with its first message.'} />
+            <textarea {...field('message')} data-composer rows={isReply ? 2 : agents.length > 1 ? 5 : 3} placeholder={isReply ? 'Continue this session' : 'What should the agent do? The first message creates the session.'} />
           ), 'grow')}
         </div>
       ) : (
         <>
           {labelled('prompt', 'Task', (
-            <textarea {...field('prompt')} data-composer rows={3} placeholder="What is to be done? The agent finds the repository, works on a branch and opens a pull request." />
+            <textarea {...field('prompt')} data-composer rows={3} placeholder="What should the agent do? It selects the repository, works on a branch and opens a pull request." />
           ))}
           <div class="fields three">
-            {labelled('repo', 'Repository', line('repo', 'found by the prompt, or OWNER/NAME'))}
-            {labelled('base', 'From branch', line('base', 'the default one'))}
-            {labelled('branch', 'Work on branch', line('branch', 'a new one, claude/…'))}
+            {labelled('repo', 'Repository', line('repo', 'OWNER/NAME, or selected by the prompt'))}
+            {labelled('base', 'From branch', line('base', 'the default branch'))}
+            {labelled('branch', 'Work on branch', line('branch', 'a new branch, claude/…'))}
           </div>
         </>
       )}
@@ -142,7 +142,7 @@ export function Composer({ session }: { session?: string }) {
           {OPTIONS.map(([name, label, hint, type]) => labelled(name, label, <input {...field(name)} inputMode={type === 'number' ? 'decimal' : undefined} placeholder={hints[name] ?? hint} autoComplete="off" spellcheck={false} />))}
         </div>
         <div class="fields two">
-          {labelled('context', 'Context', <textarea {...field('context')} rows={2} placeholder="Put before the message, under a heading of its own" />)}
+          {labelled('context', 'Context', <textarea {...field('context')} rows={2} placeholder="Placed before the message, under its own heading" />)}
           {labelled('env', 'Environment, kept secret', <textarea {...field('env')} class="mono" rows={2} placeholder={(agent?.env.length ? agent.env : ['NAME']).map((name) => `${name}=value`).join('\n')} autoComplete="off" spellcheck={false} />)}
           {labelled('webhook', 'Webhook, called at the end', line('webhook', 'https://example.com/hook'))}
           {labelled('secret', 'Webhook’s secret', <input {...field('secret')} type="password" placeholder="whsec_…, or the server’s" autoComplete="off" spellcheck={false} />)}
@@ -158,18 +158,18 @@ export function Composer({ session }: { session?: string }) {
   );
 }
 
-/** Which agent it is, in its own words. */
+/** The agent's description and the variables that it needs. */
 function AgentNote({ agent, isOwn }: { agent: Agent; isOwn: boolean }) {
-  const said = [
+  const sentences = [
     isOwn && `This session’s agent is ${agent.name}`,
     agent.description,
     agent.env.length > 0 && `needs ${agent.env.join(', ')} in its environment`,
   ].filter(Boolean);
-  if (agent.error) return <p class="complaint">{agent.name} cannot be used: {agent.error}</p>;
-  return said.length ? <p class="hint agent-note">{upper(said.join('; '))}</p> : null;
+  if (agent.error) return <p class="field-error">{agent.name} cannot be used: {agent.error}</p>;
+  return sentences.length ? <p class="hint agent-note">{upper(sentences.join('; '))}</p> : null;
 }
 
-/** What holds where nothing is said. */
+/** The agent's defaults, which the empty fields show. */
 function agentHints(kind: Kind, agent: Agent | undefined): Record<string, string> {
   if (!agent || kind === 'repository') return {};
   return {

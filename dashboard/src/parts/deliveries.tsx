@@ -1,4 +1,4 @@
-// Deliveries of webhooks: past and due.
+// Past and pending deliveries of webhooks.
 import { useEffect, useState } from 'preact/hooks';
 import { id, send } from '../api';
 import { ahead, clock, duration } from '../format';
@@ -8,21 +8,21 @@ import { href } from '../route';
 import type { Delivery } from '../types';
 import { Ago, Badge, Trouble, now } from './basic';
 
-/** An attempt takes at most 10 seconds; what comes of it is looked at so long after its time. */
+/** The time between a due attempt and the reload of the list. An attempt takes at most 10 seconds. */
 const AFTER_MS = 1500;
 const MAX_WAIT_MS = 60_000;
 
 interface Props {
   deliveries: Delivery[];
   reload: () => void;
-  /** Where they are all of one task. */
+  /** True if all deliveries belong to one task. */
   ofTask?: boolean;
 }
 
 export function Deliveries({ deliveries, reload, ofTask = false }: Props) {
   const [failure, setFailure] = useState<unknown>(null);
   useEffect(() => {
-    // Only while one is due: when it is tried is known.
+    // Reload only for pending deliveries, when the next attempt is due.
     const due = deliveries.filter(({ status }) => status === 'pending').map(({ nextAttempt }) => (nextAttempt ? Date.parse(nextAttempt) : 0));
     if (!due.length) return;
     const wait = Math.min(MAX_WAIT_MS, Math.max(0, Math.min(...due) - Date.now()) + AFTER_MS);
@@ -57,11 +57,11 @@ export function Deliveries({ deliveries, reload, ofTask = false }: Props) {
   );
 }
 
-/** Why the last attempt was none that counts. */
+/** The reason why the last attempt failed. */
 function Problem({ delivery }: { delivery: Delivery }) {
   const last = delivery.attempts.at(-1);
   if (delivery.status === 'delivered' || !last) return null;
-  return <span class="error-word">{outcome(last)}</span>;
+  return <span class="error-text">{outcome(last)}</span>;
 }
 
 function Attempts({ delivery: { attempts } }: { delivery: Delivery }) {

@@ -1,4 +1,4 @@
-// Parts of repository tasks only: the pull request, and the choice of a repository if the prompt leaves it open.
+// Components of repository tasks: the pull request, and the choice of a repository if the prompt is ambiguous.
 import { useState } from 'preact/hooks';
 import { send } from '../api';
 import { Outside } from '../markdown';
@@ -19,7 +19,7 @@ export function PullRequest({ task, address }: { task: Task; address: string }) 
   );
 }
 
-/** It is opened as a draft with the first push, and marked ready when the work is done. One that was there before keeps its state. */
+/** A pull request opens as a draft with the first push and becomes ready when the task completes. An earlier one keeps its state. */
 function stateOf(task: Task): string {
   if (task.status === 'completed') return 'ready for review';
   return task.branch === `claude/${task.taskId}` ? 'draft' : 'open';
@@ -30,7 +30,7 @@ export function pullRequest(address: string): string {
   return found ? `PR #${found[1]}` : 'Pull request';
 }
 
-/** What a worker says of its work. */
+/** A worker's report on its work. */
 export interface Report {
   title: string;
   summary: string;
@@ -44,7 +44,7 @@ export function reportOf(task: Task): Report | null {
   return { title: String(report.title ?? ''), summary: report.summary, checks: report.checks, blockers: report.blockers?.trim() || null };
 }
 
-/** A prompt that fits several repositories: one click says which. */
+/** The repositories that match an ambiguous prompt. One click selects one. */
 export function Candidates({ task }: { task: Task }) {
   const [error, setError] = useState<unknown>(null);
   const [busy, setBusy] = useState(false);
@@ -63,17 +63,17 @@ export function Candidates({ task }: { task: Task }) {
   };
   return (
     <section class="candidates" aria-labelledby="candidates">
-      <h2 id="candidates">Which repository is it?</h2>
+      <h2 id="candidates">Select a repository</h2>
       <Trouble error={error} />
       <div class="actions">
         {names.map((name) => <button type="button" disabled={busy} onClick={() => void choose(name)}>{name}</button>)}
-        <button type="button" class="quiet" onClick={() => edit(task)}>{names.length ? 'Another one' : 'Name it'}</button>
+        <button type="button" class="quiet" onClick={() => edit(task)}>{names.length ? 'Other repository' : 'Enter a name'}</button>
       </div>
     </section>
   );
 }
 
-/** The names at the end of the error's sentence. What stands before them was written by a model. */
+/** Returns the names at the end of the error message. A model wrote the text before them. */
 export function candidatesOf(sentence: string): string[] {
   const list = sentence.slice(sentence.lastIndexOf('; candidates are ')).match(/^; candidates are (.+)$/s)?.[1] ?? '';
   return list.replace(/, give one as `repo`$/, '').replace(/ and \d+ more$/, '').split(', ').filter((name) => /^[\w.-]+\/[\w.-]+$/.test(name));

@@ -1,4 +1,4 @@
-// The end of a task.
+// The result of a task.
 import { duration, pretty, reason, upper, words } from '../format';
 import { Markdown } from '../markdown';
 import type { Task } from '../types';
@@ -9,7 +9,7 @@ export function Result({ task }: { task: Task }) {
     return (
       <section class={`answer ${task.status}`} aria-label="Result">
         <h2>{task.status === 'aborted' ? 'Aborted' : `Failed${task.errorType ? `: ${reason(task.errorType)}` : ''}`}</h2>
-        <p>{upper(task.error ?? 'Nothing more is known.')}</p>
+        <p>{upper(task.error ?? 'The server recorded no reason.')}</p>
         {task.summary && !task.error?.includes(task.summary) && <Markdown text={task.summary} />}
       </section>
     );
@@ -23,12 +23,12 @@ export function Result({ task }: { task: Task }) {
       {text && <Markdown text={text} />}
       {report && <Checks report={report} />}
       {hasData && <details open={!text}><summary>Output</summary><pre class="code" tabIndex={0}>{pretty(task.output)}</pre></details>}
-      {!text && !hasData && <p class="hint">The agent ended without words.</p>}
+      {!text && !hasData && <p class="hint">The agent returned no text.</p>}
     </section>
   );
 }
 
-/** What it ran to see whether its work is right. */
+/** The checks that the worker ran, with their results. */
 function Checks({ report }: { report: Report }) {
   return (
     <>

@@ -69,7 +69,7 @@ function Mark() {
   );
 }
 
-/** Says that the connection is gone, and that it is back. */
+/** Shows that the connection is lost, and that it is restored. */
 function ConnectionBanner() {
   const [back, setBack] = useState(false);
   const count = returns.value;
@@ -82,19 +82,19 @@ function ConnectionBanner() {
   const lost = connection.value === 'lost';
   return (
     <div class="banners" role="status">
-      {lost && <p class="banner warn"><i class="spin" aria-hidden="true" />Connection lost. Reconnecting; agents go on meanwhile.</p>}
-      {!lost && back && <p class="banner good">Reconnected. Nothing was missed.</p>}
+      {lost && <p class="banner warn"><i class="spin" aria-hidden="true" />Connection lost. Reconnecting; agents continue to run.</p>}
+      {!lost && back && <p class="banner good">Reconnected. No events were missed.</p>}
       {trouble.value && !lost && <p class="banner warn">{upper(trouble.value.message)}</p>}
     </div>
   );
 }
 
-/** Says that it is not Claude who answers, or that nobody does. */
+/** Warns if a scripted model answers, or no model. */
 function ModelBanner() {
   const [credential, setCredential] = useState<Health['credential']>();
   useEffect(() => {
     const stop = new AbortController();
-    // A restart may have changed it. A page without this banner is better than one without the rest.
+    // A restart may have changed the credential. An error here hides only the banner.
     get<Health>('/health', stop.signal).then((health) => setCredential(health.credential), () => {});
     return () => stop.abort();
   }, [returns.value]);
@@ -110,7 +110,7 @@ function ModelBanner() {
   }
 }
 
-/** Keys that work where nothing is being typed. */
+/** Keyboard shortcuts outside of text fields. */
 function useShortcuts(onHelp: () => void): void {
   const last = useRef('');
   useEffect(() => {
@@ -142,7 +142,7 @@ function useShortcuts(onHelp: () => void): void {
 
 const KEYS = [
   ['n', 'Write a message'], ['/', 'Search'], ['j  k', 'Next, previous row'], ['g o', 'Overview'], ['g u', 'Usage'],
-  ['g h', 'Health'], ['g w', 'Webhooks'], ['Ctrl Enter', 'Send'], ['?', 'This list'],
+  ['g h', 'Health'], ['g w', 'Webhooks'], ['Ctrl Enter', 'Send'], ['?', 'Keyboard shortcuts'],
 ] as const;
 
 function Help({ onClose }: { onClose: () => void }) {

@@ -1,18 +1,18 @@
-// Turns the form into the body of POST /task.
+// Converts the form into the body of POST /task.
 
 export type Kind = 'session' | 'repository';
 export type Values = Record<string, string>;
 
-/** Name, label, what stands in the empty field, and its type. */
+/** Name, label, placeholder and type of each option. */
 export const OPTIONS = [
   ['model', 'Model', 'the server’s default', 'text'],
-  ['maxTurns', 'Most turns', 'the server’s default', 'number'],
+  ['maxTurns', 'Max turns', 'the server’s default', 'number'],
   ['timeoutMs', 'Time limit, ms', 'the server’s default', 'number'],
-  ['maxCostUsd', 'Most dollars', 'no limit', 'number'],
+  ['maxCostUsd', 'Max cost, USD', 'no limit', 'number'],
   ['retry', 'Retries after a failure', '0', 'number'],
 ] as const;
 
-/** What is written, without what is not. What is not as it should be goes as it is: the server says what it may be. */
+/** Builds the body from the fields that are filled in. Invalid values are sent unchanged, and the server names the error. */
 export function bodyOf(kind: Kind, values: Values): Record<string, unknown> {
   const names = kind === 'session' ? ['sessionId', 'message', 'agent'] : ['prompt', 'repo', 'base', 'branch'];
   const body: Record<string, unknown> = {};
@@ -30,7 +30,7 @@ export function bodyOf(kind: Kind, values: Values): Record<string, unknown> {
   return body;
 }
 
-/** `NAME=value` lines, as in a .env file. */
+/** Parses `NAME=value` lines, as in a .env file. */
 function variables(text: string): Record<string, string> {
   const lines = text.split('\n').map((line) => line.trim()).filter((line) => line && !line.startsWith('#'));
   return Object.fromEntries(lines.map((line) => {
@@ -43,7 +43,7 @@ function unquoted(value: string): string {
   return /^(["']).*\1$/s.test(value) ? value.slice(1, -1) : value;
 }
 
-/** For a line that is copied, and pasted into chats. */
+/** Masks secrets, because people paste the copied command into chats. */
 export function withoutSecrets(body: Record<string, unknown>): Record<string, unknown> {
   const copy = { ...body };
   if (copy['env']) copy['env'] = Object.fromEntries(Object.keys(copy['env']).map((name) => [name, '…']));

@@ -33,10 +33,10 @@ function TaskRow({ task, inRepositories }: { task: Task; inRepositories: boolean
       <td data-label="Status"><Badge status={task.status} /></td>
       <td class="title">
         <a data-row href={href('tasks', task.taskId)}>{firstLine(task.prompt)}</a>
-        {task.errorType && task.status !== 'aborted' && <span class="error-word">{reason(task.errorType)}</span>}
+        {task.errorType && task.status !== 'aborted' && <span class="error-text">{reason(task.errorType)}</span>}
       </td>
       <td class="name" data-label={isRepository(task) ? 'Repository' : 'Session'}>
-        {!isRepository(task) ? <a href={href('sessions', task.sessionId)} title={task.sessionId}>{task.sessionId}</a> : task.repo ?? (task.finished ? none : 'to be found')}
+        {!isRepository(task) ? <a href={href('sessions', task.sessionId)} title={task.sessionId}>{task.sessionId}</a> : task.repo ?? (task.finished ? none : 'not selected yet')}
       </td>
       {inRepositories && (
         <>
@@ -51,7 +51,7 @@ function TaskRow({ task, inRepositories }: { task: Task; inRepositories: boolean
   );
 }
 
-/** How long it took, or takes so far. */
+/** The duration of a task, or the time since its start. */
 export function Elapsed({ task }: { task: Task }) {
   if (task.duration !== undefined) return <>{duration(task.duration)}</>;
   if (!task.started) return <>–</>;
@@ -61,7 +61,7 @@ export function Elapsed({ task }: { task: Task }) {
 
 export function SessionTable({ sessions }: { sessions: Session[] }) {
   const agents = new Set(sessions.map((session) => session.agent)).size > 1;
-  // The session of a repository task has a number for a name; its prompt says more.
+  // The session of a repository task has a generated id, so show the prompt too.
   const prompts = new Map([...tasks.value.values()].filter(isRepository).map((task) => [task.sessionId, task.prompt]));
   return (
     <table class="list sessions">
@@ -69,7 +69,7 @@ export function SessionTable({ sessions }: { sessions: Session[] }) {
       <thead>
         <tr>
           <th scope="col">State</th><th scope="col">Session</th>{agents && <th scope="col">Agent</th>}<th scope="col" class="number">Turns</th>
-          <th scope="col" class="number">Queued</th><th scope="col" class="number">Begun</th><th scope="col" class="number">Active</th>
+          <th scope="col" class="number">Queued</th><th scope="col" class="number">Created</th><th scope="col" class="number">Active</th>
         </tr>
       </thead>
       <tbody>
@@ -80,7 +80,7 @@ export function SessionTable({ sessions }: { sessions: Session[] }) {
             {agents && <td data-label="Agent" class="name">{session.agent}</td>}
             <td class="number" data-label="Turns">{session.turns}</td>
             <td class="number" data-label="Queued">{session.queued}</td>
-            <td class="number" data-label="Begun"><Ago time={session.created} /></td>
+            <td class="number" data-label="Created"><Ago time={session.created} /></td>
             <td class="number" data-label="Active"><Ago time={session.lastActive} /></td>
           </tr>
         ))}

@@ -7,12 +7,12 @@ export interface Loaded<T> {
   reload: () => void;
 }
 
-/** What a path answers. Keeps the last value while it is asked again; `path` null asks nothing. */
+/** Loads the JSON of a path. Keeps the last value during a reload. Without a path, it sends no request. */
 export function useGet<T>(path: string | null, again: unknown = null): Loaded<T> {
   return useLoad(path, get<T>, again);
 }
 
-/** As `useGet`, with what makes a value of a path. */
+/** Like `useGet`, with a function that loads the value of a path. */
 export function useLoad<T>(path: string | null, load: (path: string, signal: AbortSignal) => Promise<T>, again: unknown = null): Loaded<T> {
   const [state, setState] = useState<{ path: string | null; value: T | null; error: unknown }>({ path, value: null, error: null });
   const [round, setRound] = useState(0);

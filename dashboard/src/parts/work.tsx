@@ -1,4 +1,4 @@
-// The work of a task, live. Long work is split into pieces, and only those near the window are in the document.
+// The live transcript of a task. A long one is split into pieces, and the document contains only those near the viewport.
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { memo } from 'preact/compat';
@@ -11,19 +11,19 @@ import { type Block, type Note, type Prose, type Tool, Transcript } from '../tra
 import type { RunnerEvent, Task } from '../types';
 import { now } from './basic';
 
-/** Blocks of one piece. */
+/** The number of blocks in a piece. */
 const PIECE = 40;
-/** The assumed height of a block until it was rendered. */
+/** The assumed height of a block before its first rendering. */
 const BLOCK_PX = 44;
 
 export interface Work {
   transcript: Transcript;
   state: StreamState | 'reading' | 'read';
-  /** Grows with each return of a lost stream. */
+  /** The number of reconnects. */
   returned: number;
 }
 
-/** The events of a task: what is kept of it, and from there on live. `onMove` is called when the agent got somewhere. */
+/** Loads the stored events of a task and then follows it live. `onMove` is called after events other than text and thinking. */
 export function useWork(taskId: string, sessionId: string, isFinal: boolean, onMove?: () => void): Work {
   const transcript = useMemo(() => new Transcript(), [taskId]);
   const [state, setState] = useState<Work['state']>('reading');
@@ -120,7 +120,7 @@ const Piece = memo(
       </div>
     );
   },
-  // A piece that is full changes only where its blocks say so themselves.
+  // A full piece does not re-render; its blocks re-render themselves.
   (before, after) => before.all === after.all && before.end === after.end && before.last === after.last && (!after.last || before.mark === after.mark) && before.blocks === after.blocks && before.mark === after.mark,
 );
 
@@ -157,7 +157,7 @@ function Thinking({ block, all }: { block: Prose; all: boolean | null }) {
 
 function ToolCall({ block, all }: { block: Tool; all: boolean | null }) {
   block.rev.value;
-  const state = block.stopped ? <span class="took">stopped</span> : block.result === null ? <i class="spin" role="img" aria-label="running" /> : block.isError ? <span class="bad-word">failed</span> : <span class="took">{duration(block.until - block.at)}</span>;
+  const state = block.stopped ? <span class="took">stopped</span> : block.result === null ? <i class="spin" role="img" aria-label="running" /> : block.isError ? <span class="error-label">failed</span> : <span class="took">{duration(block.until - block.at)}</span>;
   const isAgent = block.children.length > 0 || block.tool === 'Agent' || block.tool === 'Task';
   return (
     <div class={`block ${block.isError ? 'is-error' : ''}`}>
@@ -165,8 +165,8 @@ function ToolCall({ block, all }: { block: Tool; all: boolean | null }) {
         {() => (
           <>
             <Part name="Input"><pre class="code" tabIndex={0}>{inputText(block.input)}</pre></Part>
-            {block.result !== null && <Part name={block.isError ? 'Error' : 'Result'}><pre class="code" tabIndex={0}>{block.result || '(nothing)'}</pre></Part>}
-            {block.cut && <p class="hint">It was longer; the agent saw all of it.</p>}
+            {block.result !== null && <Part name={block.isError ? 'Error' : 'Result'}><pre class="code" tabIndex={0}>{block.result || '(empty)'}</pre></Part>}
+            {block.cut && <p class="hint">Shortened here; the agent received the whole text.</p>}
           </>
         )}
       </Fold>
@@ -190,7 +190,7 @@ function NoteLine({ note }: { note: Note }) {
   return <Fold class={`note ${note.tone}`} open={false} title={line}>{() => <pre class="code" tabIndex={0}>{pretty(note.detail)}</pre>}</Fold>;
 }
 
-/** Its content is made when it is opened first. */
+/** A foldable section. Its content is rendered when it opens. */
 function Fold(props: { class: string; open: boolean; title: ComponentChildren; children: () => ComponentChildren }) {
   const [open, setOpen] = useState(props.open);
   const touched = useRef(false);
@@ -205,7 +205,7 @@ function Fold(props: { class: string; open: boolean; title: ComponentChildren; c
   );
 }
 
-/** Stays at the end while somebody is there. */
+/** Keeps the page scrolled to the end while the reader is there. */
 function useTail(isRunning: boolean, transcript: Transcript): void {
   useEffect(() => {
     if (!isRunning) return;
@@ -231,7 +231,7 @@ function peek(text: string): string {
   return line.length > 140 ? `${line.slice(0, 140)}…` : line;
 }
 
-/** The one thing of a tool's input that says most. */
+/** Summarises a tool's input by its most informative field. */
 function summary(input: unknown): string {
   if (!input || typeof input !== 'object') return peek(String(input ?? ''));
   const fields = input as Record<string, unknown>;
@@ -246,18 +246,18 @@ function inputText(input: unknown): string {
   return typeof command === 'string' ? command : pretty(input);
 }
 
-/** What took how long, as a strip; for those who cannot see it, a list. */
+/** A timeline of the task's phases, with their durations as text for screen readers. */
 export function Timeline({ transcript, task }: { transcript: Transcript; task: Task }) {
   transcript.rev.value;
   const begin = Date.parse(task.created);
-  // The span of unfinished work ends now.
+  // An unfinished span extends to the current time.
   const until = (block: Block) => (block.kind === 'tool' && block.result === null && !block.stopped ? Math.max(now.value, block.at) : block.until);
   const blocks = transcript.blocks.filter((block) => block.kind !== 'note');
   const end = Math.max(task.finished ? Date.parse(task.finished) : now.value, ...transcript.blocks.slice(-1).map(until), begin + 1);
   const started = task.started ? Date.parse(task.started) : end;
   const spans = [
     { kind: 'waiting', name: 'waiting', at: begin, until: started },
-    // The sandbox, the clone of a repository, and the model's first word.
+    // Starting covers the sandbox, the clone of a repository, and the model's first output.
     { kind: 'starting', name: 'starting', at: started, until: blocks[0]?.at ?? end },
     ...blocks.slice(-400).map((block) => ({ kind: block.kind, name: block.kind === 'tool' ? block.tool : block.kind, at: block.at, until: Math.max(until(block), block.at) })),
   ].filter((span) => span.until > span.at || span.kind === 'tool');

@@ -25,9 +25,23 @@ async fn links_of_the_forge_name_a_repository_and_ordinary_words_do_not() {
         assert_eq!(record["repo"], repository, "{prompt}");
     }
     let asked = || world.server.model.requests().len();
+    // A tie is a question to the author, whatever a model would say.
+    for (prompt, names) in [
+        ("Mend the links in the handbook repo", ["acme/handbook", "other/handbook"]),
+        ("Compare acme/acme-api with acme/acme-web", ["acme/acme-api", "acme/acme-web"]),
+    ] {
+        let before = asked();
+        let mut task = world.post(prompt).await;
+        failed(&world.end_of(&mut task).await, "repo_ambiguous", &[names[0], names[1], "`repo`"]);
+        assert_eq!(asked(), before, "the model was asked about {prompt:?}");
+    }
     for (prompt, error_type, says) in [
-        ("Mend the links in the handbook repo", "repo_ambiguous", &["acme/handbook", "other/handbook", "`repo`"][..]),
-        ("Make the failing test pass, which is unclear", "repo_ambiguous", &["candidates are acme/test"]),
+        ("Make the failing test pass, which is unclear", "repo_ambiguous", &["candidates are acme/test"][..]),
+        (
+            "Fix the login in acme/acme-api, like acme/acme-web does, which is unclear",
+            "repo_ambiguous",
+            &["acme/acme-web"],
+        ),
         // The model chooses a repository that is not in the list.
         ("Read https://github.com/acme/acme-web/issues/3, invented", "repo_not_found", &["candidates are"]),
         ("Read https://example.com/acme/acme-web, invented", "repo_not_found", &["candidates are"]),

@@ -93,8 +93,6 @@ impl Setup {
         environment.insert("AGENT_DIR".to_owned(), template.display().to_string());
         environment.insert("ANTHROPIC_BASE_URL".to_owned(), model.url());
         environment.extend(self.environment);
-        // An empty value means that the variable is not set.
-        environment.retain(|_, value| !value.is_empty());
         TestServer::boot(environment, directory, model).await
     }
 }

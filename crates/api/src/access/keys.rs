@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::access::{ApiKey, Digest, KeyId, KeyLimits, Scope, Visible};
 use jiff::Timestamp;
-use store::{KeyStore, StoreError};
+use store::{KeyStore, StoreError, StoredKeys};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -85,7 +85,7 @@ impl Keys {
                 Ok(found) => match store.all() {
                     Ok(keys) => {
                         version = Some(found);
-                        expiry = keys.iter().filter(|key| key.is_valid(now)).filter_map(|key| key.expires).min();
+                        expiry = keys.keys.iter().filter(|key| key.is_valid(now)).filter_map(|key| key.expires).min();
                         self.learn(keys);
                     }
                     Err(error) => warn!(%error, "could not read the API keys; the known ones stay valid"),
@@ -97,7 +97,7 @@ impl Keys {
     }
 
     /// Replaces the keys with those of the store, and cancels the callers whose keys are no longer valid.
-    fn learn(&self, keys: Vec<ApiKey>) {
+    fn learn(&self, keys: StoredKeys) {
         let now = Timestamp::now();
         let mut stored = self.set.stored.write().unwrap_or_else(PoisonError::into_inner);
         if !keys.is_empty()
@@ -107,7 +107,7 @@ impl Keys {
             anyone.revoked.cancel();
         }
         let mut before = std::mem::take(&mut stored.valid);
-        for key in keys.into_iter().filter(|key| key.is_valid(now)) {
+        for key in keys.keys.into_iter().filter(|key| key.is_valid(now)) {
             let known = before.remove(&key.id).unwrap_or_else(|| {
                 info!(key.id = %key.id, key.scope = key.scope.as_str(), "an API key is valid");
                 of_store(&key)
@@ -155,7 +155,7 @@ mod tests {
     use super::Keys;
     use crate::settings::ApiKeys;
     use domain::access::{ApiKey, KeyLimits, KeySecret, Scope};
-    use store::KeyStore;
+    use store::{KeyStore, StoredKeys};
 
     fn key(secret: &KeySecret, expires: Option<Timestamp>) -> ApiKey {
         ApiKey {
@@ -195,6 +195,16 @@ mod tests {
         assert!(caller.revoked.is_cancelled() && keys.find(secret.text().expose_secret()).is_none());
         assert!(keys.is_empty() && keys.anyone().is_none(), "the last key was removed");
         assert!(Keys::open(&none, &store, loopback).unwrap().anyone().is_none(), "nor after a restart");
+    }
+
+    #[test]
+    fn a_store_whose_only_key_is_damaged_lets_nobody_in() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = KeyStore::open(directory.path()).unwrap();
+        let keys = Keys::open(&ApiKeys::default(), &store, "127.0.0.1".parse().unwrap()).unwrap();
+        assert!(keys.anyone().is_some());
+        keys.learn(StoredKeys { keys: Vec::new(), damaged: vec!["API key 0123: no JSON".to_owned()] });
+        assert!(keys.is_empty() && keys.anyone().is_none());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A resource of which each holder has its own part. A holder that has taken all of it waits for itself and for nobody else.
+//! A resource in which each holder has a share. A holder that uses its whole share waits without delaying the others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +20,7 @@ pub(crate) struct Turns {
     holders: Arc<Mutex<HashMap<Holder, Arc<Semaphore>>>>,
 }
 
-/// What a holder took. Dropping it returns it.
+/// The resource that a holder took. Dropping it returns the resource.
 #[derive(Debug)]
 pub(crate) struct Turn {
     _permit: Option<OwnedSemaphorePermit>,

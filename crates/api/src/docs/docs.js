@@ -1,9 +1,9 @@
-// Shows /openapi.json and /asyncapi.json. Text becomes text, never markup.
+// Shows /openapi.json and /asyncapi.json. All content is inserted as text, never as markup.
 
-/** As the dashboard keeps it. */
+/** The name under which the dashboard stores the key. */
 const KEY = 'claude-runner.key';
 const METHODS = ['get', 'post', 'put', 'delete'];
-/** Schemas that clients make types of; the cards of their messages say the same. */
+/** Schemas that exist for generated clients. They have no card, because the cards of their messages describe them. */
 const UNIONS = ['Event', 'Change'];
 const content = document.getElementById('content');
 const index = document.getElementById('index');
@@ -22,7 +22,7 @@ function h(name, attributes, ...children) {
   return node;
 }
 
-/** What stands between backticks is code. */
+/** Converts the text between backticks to code. */
 const prose = (text = '') => text.split('`').map((part, i) => (i % 2 ? h('code', null, part) : part));
 const pretty = (value) => JSON.stringify(value, null, 2);
 const last = (reference) => reference.slice(reference.lastIndexOf('/') + 1);
@@ -30,7 +30,7 @@ const last = (reference) => reference.slice(reference.lastIndexOf('/') + 1);
 let api;
 let stream;
 
-/** What a `$ref` of a document stands for. */
+/** Resolves a `$ref` of a document. */
 function resolved(document, value) {
   let found = value;
   while (found?.$ref) found = found.$ref.slice(2).split('/').reduce((part, name) => part[name], document);
@@ -39,7 +39,7 @@ function resolved(document, value) {
 
 // Schemas
 
-/** A schema in few words; a reference is a link to where it is told. */
+/** A short form of a schema. A reference is a link to the schema's card. */
 function typeOf(schema, prefix) {
   if (schema === true || !Object.keys(schema).length) return ['any'];
   if (schema.$ref) return [h('a', { href: `#${prefix}${last(schema.$ref)}` }, last(schema.$ref))];
@@ -95,7 +95,7 @@ function block(text) {
       await navigator.clipboard.writeText(text);
       button.textContent = 'Copied';
     } catch {
-      // Without TLS a page may not. What is selected, its reader can copy.
+      // The clipboard API needs a secure context. Select the text instead, so that the reader can copy it.
       getSelection().selectAllChildren(pre);
       button.textContent = 'Selected';
     }
@@ -106,7 +106,7 @@ function block(text) {
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** A line that does this call, with the examples of its parts. */
+/** A curl command for this call, with example values. */
 function curl(method, path, operation) {
   const example = (schema) => resolved(api, schema)?.examples?.[0];
   const parts = { '/task/': example({ $ref: '#/components/schemas/Task' })?.taskId, '/session/': 'user-123', '/stream/': 'user-123', '/webhooks/': 'msg_…', '/docs/': 'docs.js' };
@@ -121,7 +121,7 @@ function curl(method, path, operation) {
   ].filter(Boolean).join(' \\\n  ').replace(/^curl \\\n  /, 'curl ');
 }
 
-/** The example of a body's first alternative that has one. */
+/** The first example among the alternatives of a body. */
 function firstOf(body) {
   const schema = resolved(api, body.content['application/json'].schema);
   return (schema.oneOf ?? []).map((one) => resolved(api, one).examples?.[0]).find(Boolean);
@@ -180,7 +180,7 @@ function eventCard(message, prefix) {
     message.examples ? block(JSON.stringify(message.examples[0].payload)) : null);
 }
 
-/** A group of cards, with its part of the index. */
+/** A group of cards with its section of the index. */
 function group(title, id, links, ...nodes) {
   index.append(h('h2', null, title), h('ul', null, links.map(([href, label]) =>
     h('li', null, h('a', { href, 'data-for': href.slice(1) }, label)))));
@@ -190,7 +190,7 @@ function group(title, id, links, ...nodes) {
 /** Address and description of a channel. */
 const about = (channel) => [h('code', null, channel.address), ' ', ...prose(channel.description)];
 
-/** The messages of a channel, below some paragraphs. */
+/** The messages of a channel, after introductory paragraphs. */
 function streams(title, prefix, channel, ...paragraphs) {
   const messages = Object.values(channel.messages).map((message) => resolved(stream, message));
   group(title, `${prefix}s`, messages.map(({ name }) => [`#${prefix}-${name}`, name]),
@@ -249,7 +249,7 @@ async function load(key = storedKey()) {
   }
 }
 
-/** This server has keys, and tells what it can do to those who have one. */
+/** Asks for an API key, because this server shows its documents to holders of keys only. */
 function ask(trouble) {
   const input = h('input', { type: 'password', name: 'key', autocomplete: 'off', required: '', 'aria-describedby': 'trouble' });
   const submit = (event) => {

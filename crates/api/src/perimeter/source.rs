@@ -80,8 +80,8 @@ enum Origin {
     Allowed,
 }
 
-/// Returns true for a request of a load balancer, which by HTTP/1.0 need not name a host. HAProxy sends `OPTIONS /` unless it is told
-/// another path. No browser sends HTTP/1.0, and these paths tell nothing about anyone.
+/// Returns true for a health check of a load balancer, which need not name a host in HTTP/1.0. HAProxy sends `OPTIONS /` unless
+/// another path is configured. No browser sends HTTP/1.0, and these paths return no private data.
 fn is_health_check(uri: &Uri, headers: &HeaderMap) -> bool {
     let names_nobody = [&HOST, &ORIGIN, &SEC_FETCH_SITE].into_iter().all(|name| !headers.contains_key(name));
     names_nobody && uri.authority().is_none() && matches!(uri.path(), "/" | "/health" | "/ready")

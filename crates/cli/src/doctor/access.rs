@@ -42,5 +42,5 @@ fn stored(settings: &Settings) -> Result<(bool, usize), StoreError> {
     }
     let now = Timestamp::now();
     let keys = KeyStore::open(&settings.data_dir)?.all()?;
-    Ok((!keys.is_empty(), keys.iter().filter(|key| key.is_valid(now)).count()))
+    Ok((!keys.is_empty(), keys.keys.iter().filter(|key| key.is_valid(now)).count()))
 }

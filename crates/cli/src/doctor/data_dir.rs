@@ -66,7 +66,9 @@ fn directory(path: &Path) -> (Check, Option<TempDir>) {
             format!("`chmod 700 {shown}`"),
         ),
         Found::Directory { .. } => Check::ok(NAME, format!("{shown} can be written to and is ours alone")),
-        Found::Nothing | Found::SomethingElse => Check::ok(NAME, format!("{shown} is not there yet and can be made")),
+        Found::Nothing | Found::SomethingElse => {
+            Check::ok(NAME, format!("{shown} does not exist yet and can be created"))
+        }
     };
     (check, Some(scratch))
 }

@@ -18,11 +18,11 @@ pub(super) fn look(path: &Path, sealed: bool) -> Check {
             return if sealed {
                 Check::fail(
                     NAME,
-                    format!("{shown} is not there, and the store was sealed with one"),
+                    format!("{shown} does not exist, but the store was sealed with a key"),
                     "put it back from a backup, or set SECRET_KEY_FILE to where it is",
                 )
             } else {
-                Check::ok(NAME, format!("{shown} is not there yet; the first start makes it"))
+                Check::ok(NAME, format!("{shown} does not exist yet; the first start creates it"))
             };
         }
         Err(error) => {

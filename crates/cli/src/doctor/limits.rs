@@ -1,4 +1,4 @@
-//! The limits of a sandbox: a sandbox without an agent that tells whether the engine holds them.
+//! Checks in a sandbox without an agent whether the engine enforces the limits.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ fn judge(report: &LimitReport, allowed: &ResourceSet) -> Check {
     } else if !unknown.is_empty() {
         Check::warn(
             NAME,
-            format!("the runtime does not tell whether a sandbox's {unknown} is limited"),
+            format!("the runtime does not report whether a sandbox's {unknown} is limited"),
             "look at the cgroup of a running sandbox on the engine's host",
         )
     } else {

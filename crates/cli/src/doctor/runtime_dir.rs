@@ -52,11 +52,11 @@ pub(super) fn look(path: &Path) -> RuntimeDir {
         place::scratch(path).and_then(|scratch| UnixListener::bind(scratch.path().join("probe.sock")).map(|_| scratch));
     let scratch = match scratch {
         Ok(scratch) => scratch,
-        Err(error) => return unusable(format!("no socket can be made in {shown}: {}", error.kind())),
+        Err(error) => return unusable(format!("no socket can be created in {shown}: {}", error.kind())),
     };
     let detail = match found {
         Found::Directory { .. } => format!("{shown} can be written to, its sockets' paths have {bytes} bytes"),
-        Found::Nothing | Found::SomethingElse => format!("{shown} is not there yet and can be made"),
+        Found::Nothing | Found::SomethingElse => format!("{shown} does not exist yet and can be created"),
     };
     RuntimeDir { check: Check::ok(NAME, detail), scratch: Some(scratch) }
 }

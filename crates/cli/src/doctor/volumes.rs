@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn orphans_are_listed_by_name() {
         let since = "2026-01-02T03:04:05.6Z".parse().unwrap();
-        let orphan = |name: &str, since| Orphan { name: name.to_owned(), since };
+        let orphan = |name: &str, since| Orphan { name: name.to_owned(), since, deleted: false };
         let check = judge(&[orphan("a", Some(since)), orphan("b", None)]);
         assert_eq!(check.status, Status::Warn);
         assert_eq!(check.detail, "2 volumes belong to no session: a (since 2026-01-02T03:04:05Z), b");

@@ -16,7 +16,7 @@ pub(crate) enum RemoteError {
     Cut { url: Url, cause: String },
     #[error("the server at {0} is not Claude Runner; set its URL with --url or CLAUDE_RUNNER_URL")]
     Foreign(Url),
-    #[error("the server at {0} needs an API key: set CLAUDE_RUNNER_KEY; `claude-runner key create` makes one")]
+    #[error("the server at {0} needs an API key: set CLAUDE_RUNNER_KEY; `claude-runner key create` creates one")]
     KeyMissing(Url),
     #[error("the server at {0} rejects this API key (CLAUDE_RUNNER_KEY): it is wrong, expired or revoked")]
     KeyRefused(Url),

@@ -42,6 +42,7 @@ impl ServeOptions {
         let mut settings = GatewaySettings::new(upstream, prices);
         settings.network = self.network.access(variable)?;
         settings.egress_allow = self.egress_allow.rules(self.egress_presets_file.as_deref())?;
+        settings.outage.answer = Duration::from_millis(self.model_answer_timeout_ms);
         settings.bounds.outside_bytes = self.egress_max_bytes.bytes();
         Ok(settings)
     }

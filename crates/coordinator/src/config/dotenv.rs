@@ -1,5 +1,8 @@
 //! The file `.env`.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fmt::Write as _;
 use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -9,19 +12,41 @@ use domain::{error_chain, plain};
 /// The names in `.env`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct EnvFile {
-    pub variables: Vec<String>,
-    /// The beginnings of lines that cannot be read. The file may be another program's, with other rules.
-    pub unreadable: Vec<String>,
+    pub variables: BTreeSet<String>,
+    /// The lines that cannot be read. The file may be another program's, with other rules.
+    pub unreadable: Vec<UnreadableLine>,
+    /// `$NAME` in a value stands for the variable NAME. These are not set, so the values lack a part.
+    pub unset: Vec<UnsetReference>,
 }
 
-/// Reads `.env` in the working directory or above it, if it exists. Variables that are already set win over it.
+/// A line that is left out. Nothing of its value is kept, which may be a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableLine {
+    /// From 1.
+    pub number: usize,
+    /// What stands before `=`, if that can only be a name.
+    pub name: Option<String>,
+}
+
+/// A value of `.env` that refers to a variable which is not set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsetReference {
+    pub name: String,
+    pub variable: String,
+}
+
+/// A name of a variable has at most this many characters. A line of a key in PEM has 64.
+const MAX_NAME: usize = 40;
+
+/// Reads `.env` in the working directory or above it, if it exists. Variables that are already set win over it, and of several lines
+/// with one name the last one counts.
 pub fn load_env_file() -> Result<EnvFile, EnvFileError> {
     let Some(path) = find() else { return Ok(EnvFile::default()) };
     let text = fs::read_to_string(&path);
     let text = text.map_err(|error| EnvFileError::Read { path, reason: plain::of_os(&error.to_string()) })?;
-    let (readable, file) = read(text.trim_start_matches('\u{feff}'))?;
-    // Each of its lines has been read once already.
-    drop(dotenvy::from_read(readable.as_bytes()));
+    let (values, file) = read(text.trim_start_matches('\u{feff}'), |name| std::env::var_os(name).is_some())?;
+    // Each value has been read once already, and this writes it so that it is read again as it is.
+    drop(dotenvy::from_read(written(&values).as_bytes()));
     Ok(file)
 }
 
@@ -30,32 +55,37 @@ fn find() -> Option<PathBuf> {
     directory.ancestors().map(|directory| directory.join(".env")).find(|path| path.is_file())
 }
 
-/// Returns the text without the lines that cannot be read, and the names.
-fn read(text: &str) -> Result<(String, EnvFile), EnvFileError> {
+/// Returns the values by name, and the findings to report about the file.
+fn read(text: &str, is_set: impl Fn(&str) -> bool) -> Result<(BTreeMap<String, String>, EnvFile), EnvFileError> {
     let mut text = text.to_owned();
     let mut unreadable = Vec::new();
-    loop {
-        let variables: Result<Vec<_>, _> = dotenvy::from_read_iter(text.as_bytes()).collect();
+    let values: BTreeMap<String, String> = loop {
+        let variables: Result<_, _> = dotenvy::from_read_iter(text.as_bytes()).collect();
         let refused = match variables {
-            Ok(variables) => {
-                let variables = variables.into_iter().map(|(name, _)| name).collect();
-                return Ok((text, EnvFile { variables, unreadable }));
-            }
+            Ok(variables) => break variables,
             Err(dotenvy::Error::LineParse(refused, _)) => refused,
             Err(other) => return Err(EnvFileError::Read { path: ".env".into(), reason: error_chain(&other) }),
         };
         // The error has a part of the line, or all lines below a quotation mark that is never closed.
         let part = refused.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
         // No setting may be lost without a word.
-        let place = find_unreadable(&text, part).ok_or_else(|| EnvFileError::Line(name_in(part)))?;
-        unreadable.push(name_in(&text[place.clone()]));
+        let place = find_unreadable(&text, part).ok_or(EnvFileError::Unreadable)?;
+        let number = text[..place.start].matches('\n').count() + 1;
+        unreadable.push(UnreadableLine { number, name: name_in(&text[place.clone()]) });
         text.replace_range(place, "");
-    }
+    };
+    let unset = unset_references(&text, |name| is_set(name) || values.contains_key(name));
+    Ok((values.clone(), EnvFile { variables: values.into_keys().collect(), unreadable, unset }))
 }
 
-/// The beginning of a line, without its value.
-fn name_in(line: &str) -> String {
-    line.trim().split(['=', ' ']).next().unwrap_or_default().chars().take(64).collect()
+/// The name at the beginning of a line. `None` if it could be a value.
+fn name_in(line: &str) -> Option<String> {
+    let line = line.trim();
+    let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+    let end = line.find(|one: char| !one.is_ascii_alphanumeric() && one != '_')?;
+    let (name, rest) = line.split_at(end);
+    let is_name = name.starts_with(|one: char| one.is_ascii_alphabetic() || one == '_') && name.len() <= MAX_NAME;
+    (is_name && rest.trim_start().starts_with(['=', ':'])).then(|| name.to_owned())
 }
 
 /// Finds the line that has this part and cannot be read.
@@ -70,28 +100,55 @@ fn find_unreadable(text: &str, part: &str) -> Option<Range<usize>> {
     lines.find(|place| dotenvy::from_read_iter(text[place.clone()].as_bytes()).any(|line| line.is_err()))
 }
 
+/// The references in values that are not in single quotes.
+fn unset_references(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<UnsetReference> {
+    let lines = text.lines().filter_map(|line| Some((name_in(line)?, line.split_once('=')?.1.trim_start())));
+    let values = lines.filter(|(_, value)| !value.starts_with('\''));
+    let references = values.flat_map(|(name, value)| {
+        let after =
+            value.match_indices('$').filter(|(at, _)| !value[..*at].ends_with('\\')).map(|(at, _)| &value[at + 1..]);
+        let variables = after.filter_map(|rest| {
+            let rest = rest.strip_prefix('{').unwrap_or(rest);
+            let end = rest.find(|one: char| !one.is_ascii_alphanumeric() && one != '_').unwrap_or(rest.len());
+            (end > 0 && end <= MAX_NAME).then(|| rest[..end].to_owned())
+        });
+        variables.map(move |variable| UnsetReference { name: name.clone(), variable }).collect::<Vec<_>>()
+    });
+    references.filter(|reference| !is_known(&reference.variable)).collect()
+}
+
+/// Writes values in double quotes, so that reading them again changes nothing.
+fn written(values: &BTreeMap<String, String>) -> String {
+    values.iter().fold(String::new(), |mut text, (name, value)| {
+        let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$").replace('\n', "\\n");
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{name}=\"{value}\"");
+        text
+    })
+}
+
+impl fmt::Display for UnreadableLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "line {} ({name})", self.number),
+            None => write!(f, "line {}", self.number),
+        }
+    }
+}
+
 /// A `.env` that cannot be used. It shows no value, which may be a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvFileError {
-    #[error(
-        ".env: the line that begins with {0:?} cannot be read: a line is NAME=VALUE, and a value with spaces or # is in quotes"
-    )]
-    Line(String),
+    #[error(".env: {0} cannot be read: a line is NAME=VALUE, and {QUOTES}")]
+    Line(UnreadableLine),
+    #[error(".env: a line cannot be read: a line is NAME=VALUE, and {QUOTES}")]
+    Unreadable,
     #[error("{path}: {reason}")]
     Read { path: PathBuf, reason: String },
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The rule that lines break most often.
+pub const QUOTES: &str = "a value with spaces, #, $ or \\ is in single quotes";
 
-    #[test]
-    fn a_line_that_cannot_be_read_is_left_out() {
-        let (text, file) =
-            read("A=1\nX=\"hello world\"\nGREETING=hello world\nB=\"two words\"\nC='open\nD=4\n").unwrap();
-        assert_eq!(file.variables, ["A", "X", "B", "D"]);
-        assert_eq!(file.unreadable, ["GREETING", "C"]);
-        assert!(text.contains("A=1") && !text.contains("GREETING"), "{text}");
-        assert_eq!(read("").unwrap(), (String::new(), EnvFile::default()));
-    }
-}
+#[cfg(test)]
+mod tests;

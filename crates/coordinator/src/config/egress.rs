@@ -19,7 +19,7 @@ pub struct EgressList {
 /// A preset that cannot be resolved.
 #[derive(Debug, thiserror::Error)]
 pub enum PresetError {
-    #[error("EGRESS_ALLOW names preset:{0}, and EGRESS_PRESETS_FILE, which would say what it is, is not set")]
+    #[error("EGRESS_ALLOW names preset:{0}, but EGRESS_PRESETS_FILE is not set")]
     NoFile(String),
     #[error("EGRESS_ALLOW names preset:{name}, which is not in EGRESS_PRESETS_FILE; there are: {known}")]
     Unknown { name: String, known: String },

@@ -14,7 +14,7 @@ use super::{EngineAddressError, PresetError};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error(
-        "HOST is {0}, which others can reach: make a key with `claude-runner key create` or set API_KEYS (secrets of at \
+        "HOST is {0}, which others can reach: create a key with `claude-runner key create` or set API_KEYS (secrets of at \
          least 32 characters), or listen on 127.0.0.1"
     )]
     OpenWithoutKeys(IpAddr),

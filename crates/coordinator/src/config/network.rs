@@ -13,6 +13,11 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// True for a variable that is set, and empty.
+pub fn is_empty_variable(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| value.is_empty())
+}
+
 /// The environment of every git that the coordinator itself runs. With CA_FILE, the file that git trusts is written to DATA_DIR.
 pub fn git_environment(network: &NetworkAccess, data_dir: &Path) -> std::io::Result<Vec<(&'static str, OsString)>> {
     let mut environment: Vec<_> = std::env::var_os("PATH").map(|path| ("PATH", path)).into_iter().collect();

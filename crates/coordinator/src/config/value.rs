@@ -43,36 +43,6 @@ impl FromStr for ByteSize {
     }
 }
 
-/// A number of days, hours, minutes or seconds, or 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Age(Duration);
-
-impl Age {
-    pub const fn duration(self) -> Duration {
-        self.0
-    }
-}
-
-impl FromStr for Age {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let text = text.trim();
-        let age = |suffix: char, seconds: u64| {
-            let number: u64 = text.strip_suffix(suffix)?.parse().ok()?;
-            number.checked_mul(seconds).map(Duration::from_secs)
-        };
-        (text == "0")
-            .then_some(Duration::ZERO)
-            .or_else(|| age('d', 24 * 60 * 60))
-            .or_else(|| age('h', 60 * 60))
-            .or_else(|| age('m', 60))
-            .or_else(|| age('s', 1))
-            .map(Age)
-            .ok_or_else(|| "it must be an age like 7d, 12h or 30m, or 0".to_owned())
-    }
-}
-
 /// The value of REPOSITORY_CACHE: a size, or 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheSize(Option<ByteSize>);
@@ -240,7 +210,7 @@ pub(super) fn parts(text: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Age, ByteSize, CacheSize, CpuCount, Retention, TaskRetention};
+    use super::{ByteSize, CacheSize, CpuCount, Retention, TaskRetention};
 
     #[test]
     fn sizes_and_counts() {
@@ -255,15 +225,6 @@ mod tests {
         assert!("off".parse::<CacheSize>().is_err());
         assert_eq!("0.5".parse::<CpuCount>().unwrap().nano_cpus(), 500_000_000);
         assert!("0".parse::<CpuCount>().is_err() && "nan".parse::<CpuCount>().is_err());
-    }
-
-    #[test]
-    fn ages_have_a_unit() {
-        let age = |text: &str| text.parse::<Age>().map(Age::duration);
-        assert_eq!(age("7d"), Ok(Duration::from_hours(168)));
-        assert_eq!(age("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!((age("0"), age("0d")), (Ok(Duration::ZERO), Ok(Duration::ZERO)));
-        assert!(["", "7", "d", "-1d", "1w"].iter().all(|bad| age(bad).is_err()));
     }
 
     #[test]

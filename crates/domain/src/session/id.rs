@@ -99,7 +99,7 @@ const BRAILLE_BLANK: char = '\u{2800}';
 
 /// True for a character that would let two ids look the same in a log or on a page. Unicode's properties decide, so that a new
 /// version of Unicode is covered by a new version of its data. The ordinary space is the one blank that is accepted. The blank of
-/// Braille has no property that tells: for Unicode it is a symbol like the other patterns.
+/// Braille has no property that identifies it: for Unicode it is a symbol like the other patterns.
 fn is_invisible(character: char) -> bool {
     let category = GeneralCategoryGroup::Control
         .union(GeneralCategoryGroup::Format)

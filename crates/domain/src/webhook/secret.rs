@@ -15,7 +15,7 @@ pub struct WebhookSecret(Zeroizing<Vec<u8>>);
 /// The error never contains the value itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a webhook's secret is whsec_ and 24 to 64 random bytes in base64: `echo whsec_$(openssl rand -base64 32)` makes one"
+    "a webhook's secret is whsec_ and 24 to 64 random bytes in base64: `echo whsec_$(openssl rand -base64 32)` creates one"
 )]
 pub struct InvalidWebhookSecret;
 

@@ -25,3 +25,15 @@ fn the_list_opens_no_closed_feature() {
         assert!(beta.bytes().all(is_word) && beta.ends_with(|last: char| last.is_ascii_digit()), "{beta}");
     }
 }
+
+#[test]
+fn the_betas_of_the_contract_tests_pass() {
+    // The CLI sends these only with an OAuth token of its own. In a sandbox it has a key.
+    const WITH_OAUTH: [&str; 2] = ["extended-cache-ttl-2025-04-11", "oauth-2025-04-20"];
+    let shapes = include_str!("../../../../tests/claude/known-shapes.txt");
+    let recorded: Vec<&str> = shapes.lines().filter_map(|shape| shape.strip_prefix("request beta ")).collect();
+    assert!(!recorded.is_empty());
+    for beta in recorded {
+        assert!(SEEN.contains(beta) != WITH_OAUTH.contains(&beta), "{beta}");
+    }
+}

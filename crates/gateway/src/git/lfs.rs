@@ -1,9 +1,10 @@
-//! Pointers of Git LFS in the objects of a push.
+//! Examines the objects of a push: pointers of Git LFS here, commits of submodules in `submodules`.
 //!
 //! A sandbox cannot upload files to Git LFS, so a push that adds the pointer of a file that the forge does not have is refused: the
 //! branch would refer to a missing file. The pointers are read from the forge's objects instead of the agent's pack, because a push
 //! can refer to objects of an earlier, refused push.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -12,8 +13,8 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use tokio::time::timeout;
 
-use super::pack::{PackError, SMALL_BLOB_BYTES, for_each_blob};
-use super::{RepositoryAccess, pkt};
+use super::pack::{ObjectKind, PackError, SMALL_BLOB_BYTES, for_each_object};
+use super::{RepositoryAccess, pkt, submodules};
 use crate::answer::in_words;
 use crate::sandbox::SandboxGateway;
 
@@ -48,28 +49,49 @@ pub(super) async fn objection(
     let places =
         timeout(WAIT_TIMEOUT, places).await.map_err(|_| late("other pushes are examined; push again later"))?;
     let (Ok(_own), Ok(shared)) = places else { return Ok(Some("the server stops".to_owned())) };
-    let fetched = timeout(FETCH_TIMEOUT, fetch(access, commits)).await;
+    let known = timeout(FETCH_TIMEOUT, known_to(access))
+        .await
+        .map_err(|_| late("the forge did not name the base in time"))??;
+    let fetched = timeout(FETCH_TIMEOUT, fetch(access, commits, &known)).await;
     let fetched = fetched.map_err(|_| late("the forge did not send the objects in time"))??;
     let Some(bytes) = fetched else { return Ok(Some(in_words(&PackError::TooMuch))) };
-    let read = tokio::task::spawn_blocking(move || pointers_in(&bytes)).await;
-    let pointers = match read.map_err(|error| GitHubError::Malformed(error.to_string()))? {
-        Ok(pointers) => pointers,
+    let id_bytes = commits.first().map_or(0, |commit| commit.len() / 2);
+    let read = tokio::task::spawn_blocking(move || found_in(&bytes, id_bytes)).await;
+    let Found { pointers, submodules } = match read.map_err(|error| GitHubError::Malformed(error.to_string()))? {
+        Ok(found) => found,
         Err(error) => return Ok(Some(in_words(&error))),
     };
-    // The pack is gone, and other sandboxes need not wait for the forge.
+    // The pack is dropped, so other sandboxes need not wait for the forge.
     drop(shared);
     if pointers.len() > MAX_POINTERS {
         return Ok(Some(in_words(&PackError::TooMuch)));
     }
     let missing = timeout(FETCH_TIMEOUT, access.github.missing_lfs_file(&access.name, &pointers)).await;
     let missing = missing.map_err(|_| late("the forge did not say in time which files of Git LFS it has"))??;
-    Ok(missing.map(|LfsPointer { oid, .. }| {
-        format!(
+    if let Some(LfsPointer { oid, .. }) = missing {
+        return Ok(Some(format!(
             "it adds a pointer of Git LFS to a file that the forge does not have, and Git LFS takes no uploads from here: \
              commit the file itself, or leave it out, and rewrite the commits that are not pushed yet with git commit --amend or git \
              rebase (oid sha256:{oid})"
-        )
-    }))
+        )));
+    }
+    let objection = timeout(FETCH_TIMEOUT, submodules::objection(access, submodules, &known)).await;
+    objection.map_err(|_| late("the forge did not say in time which commits of submodules it has"))?
+}
+
+/// The objects of a push that refer to something elsewhere.
+struct Found {
+    pointers: Vec<LfsPointer>,
+    /// The commits of submodules.
+    submodules: BTreeSet<String>,
+}
+
+/// The commits that the forge had before the push: those from before the task, and the base's present one, which the task may have
+/// merged.
+async fn known_to(access: &RepositoryAccess) -> Result<Vec<String>, GitHubError> {
+    let mut known = access.known.clone();
+    known.extend(access.github.branch(&access.name, &access.base).await?.filter(|head| !access.known.contains(head)));
+    Ok(known)
 }
 
 fn late(message: &str) -> GitHubError {
@@ -78,11 +100,11 @@ fn late(message: &str) -> GitHubError {
 
 /// Fetches the objects of the commits without the large blobs and without the objects from before the task. `None`: there are too
 /// many.
-async fn fetch(access: &RepositoryAccess, commits: &[&str]) -> Result<Option<Vec<u8>>, GitHubError> {
+async fn fetch(access: &RepositoryAccess, commits: &[&str], known: &[String]) -> Result<Option<Vec<u8>>, GitHubError> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, REQUEST);
     headers.insert(ACCEPT, RESULT);
-    let body = Some(request(commits, &access.known).into());
+    let body = Some(request(commits, known).into());
     let mut response = access.github.git(&access.name, Method::POST, "/git-upload-pack", &headers, body).await?;
     let mut bytes = BytesMut::new();
     while let Some(piece) = response.chunk().await.map_err(|error| GitHubError::Unreachable(error.without_url()))? {
@@ -112,18 +134,21 @@ fn request(commits: &[&str], known: &[String]) -> Vec<u8> {
     lines
 }
 
-/// Returns the pointers in the answer, which has lines about common commits before the pack.
-fn pointers_in(mut answer: &[u8]) -> Result<Vec<LfsPointer>, PackError> {
+/// Reads the answer, which has lines about common commits before the pack.
+fn found_in(mut answer: &[u8], id_bytes: usize) -> Result<Found, PackError> {
     while !answer.starts_with(b"PACK") {
         let packet = pkt::packet(answer).map_err(|_| PackError::Malformed("it is not an answer of git"))?;
         let Some((_, length)) = packet else { return Err(PackError::Malformed("it is missing")) };
         answer = &answer[length..];
     }
-    let mut pointers = Vec::new();
-    for_each_blob(answer, |blob| pointers.extend(pointer(blob)))?;
+    let (mut pointers, mut commits) = (Vec::new(), BTreeSet::new());
+    for_each_object(answer, |kind, content| match kind {
+        ObjectKind::Blob => pointers.extend(pointer(content)),
+        ObjectKind::Tree => submodules::collect(content, id_bytes, &mut commits),
+    })?;
     pointers.sort();
     pointers.dedup();
-    Ok(pointers)
+    Ok(Found { pointers, submodules: commits })
 }
 
 /// Reads a pointer as git-lfs does. `None`: it is another file.

@@ -1,4 +1,4 @@
-//! Reads the small blobs of a pack (gitformat-pack).
+//! Reads the small blobs and the trees of a pack (gitformat-pack).
 //!
 //! The pack is the forge's answer to the gateway's own fetch: it is complete, its deltas refer to their base by offset
 //! (`ofs-delta`), and it has no large blobs. The agent still chooses the content, so everything is bounded.
@@ -10,14 +10,16 @@ pub(super) const SMALL_BLOB_BYTES: usize = 1024;
 const MAX_OBJECTS: usize = 300_000;
 /// The bound on the unpacked size of all objects together.
 const MAX_UNPACKED_BYTES: usize = 256 << 20;
-/// The bound on the size of the blobs that are kept as bases of deltas.
-const MAX_KEPT_BYTES: usize = 16 << 20;
+/// The bound on the size of the objects that are kept as bases of deltas. A tree has about 40 bytes for each of its entries.
+const MAX_KEPT_BYTES: usize = 64 << 20;
+/// The bound on the size of a tree.
+const MAX_TREE_BYTES: usize = 8 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PackError {
     #[error("the pack is malformed: {0}")]
     Malformed(&'static str),
-    #[error("the push brings too many objects to look at")]
+    #[error("the push has more objects than the gateway examines")]
     TooMuch,
 }
 
@@ -26,16 +28,41 @@ const ENDS_EARLY: PackError = PackError::Malformed("it ends too early");
 /// The kind of an object according to its header.
 enum Kind {
     Blob,
-    /// A commit, a tree or a tag.
+    Tree,
+    /// A commit or a tag.
     Other,
     /// A delta to the object at this offset.
     Delta(usize),
 }
 
-/// An object that can be the base of a later delta: the content of a blob.
+/// An object whose content is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ObjectKind {
+    Blob,
+    Tree,
+}
+
+impl ObjectKind {
+    /// The size that an object must not reach.
+    fn max_bytes(self) -> usize {
+        match self {
+            ObjectKind::Blob => SMALL_BLOB_BYTES,
+            ObjectKind::Tree => MAX_TREE_BYTES,
+        }
+    }
+
+    fn too_large(self) -> PackError {
+        match self {
+            ObjectKind::Blob => PackError::Malformed("it has a large blob"),
+            ObjectKind::Tree => PackError::TooMuch,
+        }
+    }
+}
+
+/// An object that can be the base of a later delta.
 struct Base {
     offset: usize,
-    blob: Option<Box<[u8]>>,
+    content: Option<(ObjectKind, Box<[u8]>)>,
 }
 
 struct PackReader<'a> {
@@ -47,8 +74,8 @@ struct PackReader<'a> {
     bases: Vec<Base>,
 }
 
-/// Calls `on_blob` with each blob of a pack.
-pub(super) fn for_each_blob(pack: &[u8], mut on_blob: impl FnMut(&[u8])) -> Result<(), PackError> {
+/// Calls `on_object` with each blob and each tree of a pack.
+pub(super) fn for_each_object(pack: &[u8], mut on_object: impl FnMut(ObjectKind, &[u8])) -> Result<(), PackError> {
     const HEADER: usize = 12;
 
     let (Some(b"PACK\0\0\0\x02"), Some(&[a, b, c, d])) = (pack.get(..8), pack.get(8..HEADER)) else {
@@ -62,38 +89,46 @@ pub(super) fn for_each_blob(pack: &[u8], mut on_blob: impl FnMut(&[u8])) -> Resu
     let mut reader = PackReader { pack, at: HEADER, inflater, unpacked_bytes: 0, kept_bytes: 0, bases: Vec::new() };
     for _ in 0..objects {
         let offset = reader.at;
-        let blob = reader.object(offset)?;
-        if let Some(blob) = &blob {
-            reader.kept_bytes += blob.len();
-            on_blob(blob);
+        let object = reader.object(offset)?;
+        if let Some((kind, content)) = &object {
+            reader.kept_bytes += content.len();
+            on_object(*kind, content);
         }
         if reader.kept_bytes > MAX_KEPT_BYTES {
             return Err(PackError::TooMuch);
         }
-        reader.bases.push(Base { offset, blob: blob.map(Vec::into_boxed_slice) });
+        let content = object.map(|(kind, content)| (kind, content.into_boxed_slice()));
+        reader.bases.push(Base { offset, content });
     }
     Ok(())
 }
 
 impl PackReader<'_> {
-    /// Reads the next object. Returns its content if it is a blob.
-    fn object(&mut self, offset: usize) -> Result<Option<Vec<u8>>, PackError> {
+    /// Reads the next object. Returns its content if it is a blob or a tree.
+    fn object(&mut self, offset: usize) -> Result<Option<(ObjectKind, Vec<u8>)>, PackError> {
         let (kind, bytes) = self.header(offset)?;
-        match kind {
-            Kind::Other => self.inflate(bytes, None).map(|()| None),
-            Kind::Blob if bytes < SMALL_BLOB_BYTES => self.content(bytes).map(Some),
-            Kind::Blob => Err(PackError::Malformed("it has a large blob")),
+        let kind = match kind {
+            Kind::Other => return self.inflate(bytes, None).map(|()| None),
+            Kind::Blob => ObjectKind::Blob,
+            Kind::Tree => ObjectKind::Tree,
             Kind::Delta(base) => {
                 let base = self.bases.binary_search_by_key(&base, |base| base.offset);
                 let base = base.map_err(|_| PackError::Malformed("the base of a delta is missing"))?;
-                if self.bases[base].blob.is_none() {
+                let Some(kind) = self.bases[base].content.as_ref().map(|(kind, _)| *kind) else {
                     return self.inflate(bytes, None).map(|()| None);
+                };
+                if bytes > MAX_TREE_BYTES {
+                    return Err(PackError::TooMuch);
                 }
                 let delta = self.content(bytes)?;
-                let Some(blob) = &self.bases[base].blob else { return Ok(None) };
-                apply(blob, &delta).map(Some)
+                let Some((_, content)) = &self.bases[base].content else { return Ok(None) };
+                return apply(kind, content, &delta).map(|content| Some((kind, content)));
             }
+        };
+        if bytes >= kind.max_bytes() {
+            return Err(kind.too_large());
         }
+        self.content(bytes).map(|content| Some((kind, content)))
     }
 
     /// The kind of the next object and the size of its data when unpacked.
@@ -109,7 +144,8 @@ impl PackReader<'_> {
             shift += 7;
         }
         let kind = match kind {
-            1 | 2 | 4 => Kind::Other,
+            1 | 4 => Kind::Other,
+            2 => Kind::Tree,
             3 => Kind::Blob,
             OFFSET_DELTA => Kind::Delta(self.base_of(offset)?),
             _ => return Err(PackError::Malformed("it has an object of another kind")),
@@ -174,7 +210,7 @@ impl PackReader<'_> {
 }
 
 /// Applies a delta: two sizes, then copies from the base and insertions.
-fn apply(base: &[u8], delta: &[u8]) -> Result<Vec<u8>, PackError> {
+fn apply(kind: ObjectKind, base: &[u8], delta: &[u8]) -> Result<Vec<u8>, PackError> {
     let mut bytes = delta.iter().copied();
     let mut next = || bytes.next();
     let size = |next: &mut dyn FnMut() -> Option<u8>| {
@@ -189,8 +225,8 @@ fn apply(base: &[u8], delta: &[u8]) -> Result<Vec<u8>, PackError> {
         }
     };
     let (Some(_), Some(wanted)) = (size(&mut next), size(&mut next)) else { return Err(ENDS_EARLY) };
-    if wanted >= SMALL_BLOB_BYTES {
-        return Err(PackError::Malformed("it has a large blob"));
+    if wanted >= kind.max_bytes() {
+        return Err(kind.too_large());
     }
     let mut content = Vec::with_capacity(wanted);
     while let Some(command) = next() {
@@ -226,7 +262,7 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::{PackError, for_each_blob};
+    use super::{ObjectKind, PackError, for_each_object};
 
     /// Returns a pack of git itself, with 40 similar files in two commits, so that most objects are deltas.
     fn pack() -> Vec<u8> {
@@ -246,8 +282,25 @@ git repack -adq --depth=10 --window=20 && cat .git/objects/pack/*.pack > pack
 
     fn blobs(pack: &[u8]) -> Result<Vec<String>, PackError> {
         let mut found = Vec::new();
-        for_each_blob(pack, |blob| found.push(String::from_utf8(blob.to_vec()).unwrap()))?;
+        for_each_object(pack, |kind, content| {
+            if kind == ObjectKind::Blob {
+                found.push(String::from_utf8(content.to_vec()).unwrap());
+            }
+        })?;
         Ok(found)
+    }
+
+    #[test]
+    fn every_tree_is_found_also_those_that_are_deltas() {
+        let mut trees = 0;
+        for_each_object(&pack(), |kind, content| {
+            if kind == ObjectKind::Tree {
+                trees += 1;
+                assert!(content.starts_with(b"100644 file1\0"), "{content:?}");
+            }
+        })
+        .unwrap();
+        assert_eq!(trees, 2);
     }
 
     #[test]

@@ -5,15 +5,18 @@
 //! LFS without its file. The ref is `refs/claude-runner/…`, neither a branch nor a tag, and is removed immediately afterwards.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use forge::{GitHubError, RefUpdate};
 use futures::StreamExt as _;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use observe::audit;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument as _;
 
 use super::commands::{Command, Grant, PushError, PushHead};
 use super::report::{self, RefResult};
@@ -31,8 +34,8 @@ const REPORT_STATUS_V2: &str = "report-status-v2";
 const REPORT: HeaderValue = HeaderValue::from_static("application/x-git-receive-pack-result");
 
 pub(super) async fn answer(
-    access: &RepositoryAccess,
-    sandbox: &SandboxGateway,
+    access: &Arc<RepositoryAccess>,
+    sandbox: &Arc<SandboxGateway>,
     request: Request<Incoming>,
 ) -> Response<Body> {
     let (parts, mut body) = request.into_parts();
@@ -60,27 +63,53 @@ pub(super) async fn answer(
         return report_results(&head.commands, results, b"", capabilities);
     };
 
-    let waiting = Waiting::new(&head.commands);
-    let first = [waiting.head(&head), rest.to_vec()].concat();
-    let pieces = futures::stream::once(async move { Ok(Bytes::from(first)) }).chain(body.into_data_stream());
-    let stream = reqwest::Body::wrap_stream(pieces);
-    let headers = passed(&parts.headers);
-    let sent = access.github.git(&access.name, Method::POST, "/git-receive-pack", &headers, Some(stream)).await;
-    let concluded = match sent {
-        Ok(response) => {
-            let outcome = conclude(access, sandbox, &head, &grants, &waiting, response).await;
-            waiting.remove(access).await;
-            outcome
-        }
-        Err(error) => Err(error),
+    let Ok(slot) = Arc::clone(&sandbox.pushes).try_acquire_owned() else {
+        return refuse(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many pushes of this sandbox have not ended: push again later",
+        );
     };
+    let push = Push { access: Arc::clone(access), sandbox: Arc::clone(sandbox), head, grants, _slot: slot };
+    // A push continues if the agent kills its git, because it removes its temporary refs at its end.
+    let pushed = sandbox.shared.tracker.spawn(push.run(passed(&parts.headers), rest, body).in_current_span());
+    pushed.await.unwrap_or_else(|_| refuse(StatusCode::INTERNAL_SERVER_ERROR, "the push failed"))
+}
+
+/// A push whose commands are allowed.
+struct Push {
+    access: Arc<RepositoryAccess>,
+    sandbox: Arc<SandboxGateway>,
+    head: PushHead,
+    grants: Vec<Grant>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Push {
+    /// `rest` is the beginning of the pack, and `body` the other part.
+    async fn run(self, headers: HeaderMap, rest: BytesMut, body: Incoming) -> Response<Body> {
+        let Push { access, sandbox, head, grants, _slot } = self;
+        let waiting = Waiting::new(&head.commands);
+        let first = [waiting.head(&head), rest.to_vec()].concat();
+        let pieces = futures::stream::once(async move { Ok(Bytes::from(first)) }).chain(body.into_data_stream());
+        let stream = reqwest::Body::wrap_stream(pieces);
+        let sent = access.github.git(&access.name, Method::POST, "/git-receive-pack", &headers, Some(stream)).await;
+        let concluded = match sent {
+            Ok(response) => conclude(&access, &sandbox, &head, &grants, &waiting, response).await,
+            Err(error) => Err(error),
+        };
+        // The objects may have arrived although the answer did not.
+        waiting.remove(&access).await;
+        concluded.unwrap_or_else(|error| failed(&sandbox, &head, &error))
+    }
+}
+
+/// The answer to a push that the forge did not conclude.
+fn failed(sandbox: &SandboxGateway, head: &PushHead, error: &GitHubError) -> Response<Body> {
     // git shows the reason in a report, but not the reason of a status.
-    concluded.unwrap_or_else(|error| {
-        tracing::warn!(%error, "a push failed");
-        sandbox.note_push_failure(&error);
-        let results = head.commands.iter().map(|_| RefResult::Refused(in_words(&error)));
-        report_results(&head.commands, results, b"", capabilities)
-    })
+    tracing::warn!(%error, "a push failed");
+    sandbox.note_push_failure(error);
+    let results = head.commands.iter().map(|_| RefResult::Refused(in_words(error)));
+    report_results(&head.commands, results, b"", &head.capabilities)
 }
 
 /// Reads up to the pack, and returns the beginning of the pack that was read along.
@@ -152,8 +181,9 @@ async fn conclude(
             return Err(GitHubError::Malformed("too long a report".to_owned()));
         }
     }
-    let report =
-        report::parse(&bytes, &head.capabilities).map_err(|error| GitHubError::Malformed(error.to_string()))?;
+    // A proxy in front of the forge answers with a page of its own for a moment.
+    let report = report::parse(&bytes, &head.capabilities)
+        .map_err(|error| GitHubError::Unavailable { status: 502, message: error.to_string() })?;
     let arrived = |reference: &String| report.results.get(reference) == Some(&RefResult::Updated);
     let commits: BTreeSet<&str> = head
         .commands
@@ -173,7 +203,12 @@ async fn conclude(
                 sandbox.note_push_failure(&error);
                 RefResult::Refused(in_words(&error))
             }),
-            (Some(RefResult::Refused(reason)), _) => RefResult::Refused(reason.clone()),
+            (Some(RefResult::Refused(reason)), _) => {
+                if let Some(error) = GitHubError::of_push_report(reason) {
+                    sandbox.note_push_failure(&error);
+                }
+                RefResult::Refused(reason.clone())
+            }
             (None, _) => RefResult::Refused("the forge did not take the objects".to_owned()),
         };
         if let (RefResult::Updated, Some(branch)) = (&result, command.branch()) {
@@ -192,6 +227,10 @@ async fn update_branch(access: &RepositoryAccess, command: &Command, grant: Gran
         return Ok(RefResult::Refused(reason));
     }
     let Some(branch) = command.branch() else { return Ok(RefResult::Refused("it is not a branch".to_owned())) };
+    // Without this check, a branch that someone else made at this commit would look like the effect of a call whose answer is lost.
+    if grant == Grant::Create && github.branch(name, branch).await?.is_some() {
+        return Ok(RefResult::Refused(format!("Reference already exists: this task did not make the branch {branch}")));
+    }
     let update = match grant {
         Grant::Create => RefUpdate::Create,
         Grant::CreateOrMove if command.creates() => RefUpdate::Create,

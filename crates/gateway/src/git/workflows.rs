@@ -10,7 +10,7 @@ pub(super) async fn objection(access: &RepositoryAccess, commit: &str) -> Result
     let (github, name) = (&access.github, &access.name);
     let pushed = match github.workflows(name, commit).await {
         Err(GitHubError::Incomplete(place)) => {
-            let reason = format!("{place} cannot be seen whole, so it may change .github/workflows");
+            let reason = format!("{place} cannot be read completely, so it may change .github/workflows");
             return Ok(Some(format!("{reason}, which is not allowed here")));
         }
         pushed => pushed?,

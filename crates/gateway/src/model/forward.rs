@@ -1,31 +1,39 @@
 //! Sends a model request upstream, retries while the API is overloaded, and describes failures in a sentence.
 
-use bytes::Bytes;
 use failpoint::failpoint;
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use jiff::Timestamp;
-use reqwest::header::LOCATION;
-use serde::Deserialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
+use super::sentences::{CHARGED, End, foreign_sentence, is_html, silence};
+use super::trouble::Trouble;
+use super::unprocessed::is_unprocessed;
 use super::{Endpoint, ModelRequest};
-use crate::answer::{Body, final_model_error, full, in_words, model_error, shortened};
+use crate::answer::{Body, final_model_error, in_words, model_error};
 use crate::credential::{Credential, CredentialKind, Unusable};
 use crate::failure::GatewayFailure;
-use crate::headers::{X_SHOULD_RETRY, strip_model_answer};
+use crate::headers::strip_model_answer;
+use crate::meter::MeteredRequest;
 use crate::outage::Next;
 use crate::retry::retry_after;
 use crate::sandbox::SandboxGateway;
-use crate::upstream::Upstream;
+use crate::upstream::Unreached;
 
-/// The API's own status for "overloaded".
-const OVERLOADED: u16 = 529;
+/// An answer of the API whose head has arrived.
+pub(super) struct Answered {
+    pub(super) response: reqwest::Response,
+    /// The time at which the request was sent.
+    pub(super) asked: Instant,
+    /// The time at which the answer must have begun, or must be complete if it is one document.
+    pub(super) deadline: Instant,
+}
 
 /// The answer to a request that has no successful one of the API.
 pub(super) enum Unanswered {
     /// The API did not carry the request out.
     Refused(Box<Response<Body>>),
-    /// The request was sent, and the connection broke before an answer began. The API may have carried it out, at its price.
+    /// The request was sent, and no answer began: the connection broke, or the API was silent. The API may have carried it out, at its
+    /// price.
     Broken(Box<Response<Body>>),
 }
 
@@ -34,15 +42,19 @@ pub(super) enum Unanswered {
 pub(super) async fn send(
     sandbox: &SandboxGateway,
     request: &ModelRequest,
+    entry: Option<&mut MeteredRequest>,
     is_abandoned: impl Fn() -> bool,
-) -> Result<reqwest::Response, Unanswered> {
-    let attempt = Attempt { sandbox, request, is_abandoned };
+) -> Result<Answered, Unanswered> {
+    let attempt = Attempt { sandbox, request, entry, is_abandoned };
     attempt.run().await
 }
 
 struct Attempt<'a, F> {
     sandbox: &'a SandboxGateway,
     request: &'a ModelRequest,
+    /// It is marked as sent while the API may carry the request out, and as refused in each pause between two tries. `None`: the
+    /// request costs nothing.
+    entry: Option<&'a mut MeteredRequest>,
     is_abandoned: F,
 }
 
@@ -53,23 +65,20 @@ enum Retried {
     Nobody,
 }
 
-/// An unsuccessful answer, read to its end.
-struct Trouble {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
-    kind: String,
-    message: String,
-}
-
 impl From<Response<Body>> for Unanswered {
     fn from(answer: Response<Body>) -> Self {
         Unanswered::Refused(Box::new(answer))
     }
 }
 
+/// Returns true for a status with which a server in front of the API tells that it got no answer. It may have passed the request on.
+/// 520 and 524 are Cloudflare's.
+fn is_of_intermediary(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 502 | 504 | 520 | 524)
+}
+
 impl<F: Fn() -> bool> Attempt<'_, F> {
-    async fn run(&self) -> Result<reqwest::Response, Unanswered> {
+    async fn run(mut self) -> Result<Answered, Unanswered> {
         // An outage between two of them is no overload.
         let (mut overloads, mut overloaded_since) = (0, None);
         let mut refused: Option<Credential> = None;
@@ -77,20 +86,45 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
             let credential = self.sandbox.credential().map_err(|unusable| self.without_credential(unusable))?;
             failpoint!("model.asking");
             let asked = Instant::now();
-            let response = match self.post(&credential).await {
-                Ok(response) => response,
-                Err(error) if error.is_connect() => {
-                    let sentence = format!("the model API could not be reached: {}", in_words(&error));
-                    self.outage(asked, sentence).await?;
+            let deadline =
+                asked + self.sandbox.outage.time_to_answer(asked, &self.sandbox.shared.outage) + self.request.allowance;
+            let response = match timeout_at(deadline, self.post(&credential)).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(error)) if is_unprocessed(&error) => {
+                    self.was_refused(StatusCode::BAD_GATEWAY);
+                    let unreached = self.sandbox.shared.upstream.unreached(&error).await;
+                    self.not_reached(asked, unreached).await?;
                     continue;
                 }
-                Err(error) => return Err(Unanswered::Broken(Box::new(self.broken(asked, &error)))),
+                Ok(Err(error)) => {
+                    let how =
+                        format!("the connection to the model API broke before the answer began: {}", in_words(&error));
+                    return Err(Unanswered::Broken(Box::new(self.broken(asked, &how))));
+                }
+                Err(_) => return Err(Unanswered::Broken(Box::new(self.broken(asked, &silence(asked, None))))),
             };
             failpoint!("model.answering");
             if response.status().is_success() {
-                return Ok(response);
+                return Ok(Answered { response, asked, deadline });
             }
-            let trouble = Trouble::read(response).await;
+            if !is_of_intermediary(response.status()) {
+                self.was_refused(response.status());
+            }
+            let trouble = Trouble::read(response, deadline).await;
+            if let Some(unreached) = self.sandbox.shared.upstream.refusal_of_proxy(trouble.status, &trouble.headers) {
+                self.was_refused(trouble.status);
+                self.not_reached(asked, unreached).await?;
+                continue;
+            }
+            if trouble.status == StatusCode::FORBIDDEN && is_html(&trouble.headers) {
+                // The API's own refusal of a credential is JSON.
+                let sentence = foreign_sentence(&trouble.headers, &trouble.body, End::Whole);
+                return Err(self.unreachable(sentence, Retried::Nobody).into());
+            }
+            if is_of_intermediary(trouble.status) && !trouble.is_of_api {
+                return Err(Unanswered::Broken(Box::new(self.broken(asked, &trouble.sentence()))));
+            }
+            self.was_refused(trouble.status);
             if trouble.status.as_u16() < 500 || trouble.is_overload() {
                 self.sandbox.outage.end();
             }
@@ -154,24 +188,41 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
         }
     }
 
-    async fn post(&self, credential: &Credential) -> Result<reqwest::Response, reqwest::Error> {
+    async fn post(&mut self, credential: &Credential) -> Result<reqwest::Response, reqwest::Error> {
         let mut headers = self.request.headers.clone();
         credential.put_in(&mut headers);
         let ModelRequest { endpoint, query, body, .. } = self.request;
+        if let Some(entry) = &mut self.entry {
+            entry.sent();
+        }
         self.sandbox.shared.upstream.post(endpoint.path(), query.as_deref(), headers, body.clone()).await
     }
 
-    /// The answer for a request whose connection broke after it was sent. The gateway does not send it again, because the API may
-    /// charge each try: the CLI does so with a new reservation.
-    fn broken(&self, asked: Instant, error: &reqwest::Error) -> Response<Body> {
-        let sentence = format!(
-            "the connection to the model API broke before the answer began, and the request is charged as reserved: {}",
-            in_words(error)
-        );
-        match self.sandbox.outage.failed(asked, Instant::now(), &self.sandbox.shared.outage) {
+    fn was_refused(&mut self, status: StatusCode) {
+        if let Some(entry) = &mut self.entry {
+            entry.refused(status);
+        }
+    }
+
+    /// The answer for a request that was sent and has no answer. The gateway does not send it again, because the API may charge each
+    /// try: the CLI does so with a new reservation.
+    fn broken(&self, asked: Instant, how: &str) -> Response<Body> {
+        let charge = if self.entry.is_some() { CHARGED } else { "" };
+        let sentence = format!("{how}{charge}");
+        match self.sandbox.outage.broke(asked, Instant::now(), &self.sandbox.shared.outage) {
             Next::LeaveToCli | Next::Retry(_) => self.unreachable(sentence, Retried::ByCli),
             Next::GiveUp => self.unreachable(sentence, Retried::Nobody),
         }
+    }
+
+    /// Like [`Attempt::outage`], for an API that the request did not reach.
+    async fn not_reached(&self, asked: Instant, unreached: Unreached) -> Result<(), Response<Body>> {
+        let Unreached { why, is_lasting } = unreached;
+        let sentence = format!("the model API could not be reached: {why}");
+        if is_lasting {
+            return Err(self.unreachable(sentence, Retried::Nobody));
+        }
+        self.outage(asked, sentence).await
     }
 
     /// Waits until the request may be tried again, or returns the answer in its place. The try began at `asked`.
@@ -244,134 +295,6 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
             Retried::Nobody => final_model_error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", &sentence),
         };
         self.fail(GatewayFailure::Unreachable { sentence });
-        answer
-    }
-}
-
-#[derive(Default, Deserialize)]
-struct ErrorBody {
-    #[serde(default)]
-    error: ErrorDetail,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ErrorDetail {
-    r#type: String,
-    message: String,
-}
-
-impl Trouble {
-    async fn read(response: reqwest::Response) -> Trouble {
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = Upstream::error_body(response).await;
-        let ErrorDetail { r#type: kind, message } =
-            serde_json::from_slice::<ErrorBody>(&body).unwrap_or_default().error;
-        let kind = if kind.is_empty() { "api_error".to_owned() } else { shortened(&kind) };
-        Trouble { status, headers, body, kind, message: shortened(&message) }
-    }
-
-    fn is_overload(&self) -> bool {
-        match self.status.as_u16() {
-            429 | OVERLOADED => true,
-            503 => self.kind == "overloaded_error",
-            _ => false,
-        }
-    }
-
-    /// Returns true if the API, or a gateway in front of it, does not have this model.
-    fn refuses_model(&self, model: &str) -> bool {
-        const REFUSALS: [&str; 6] = [
-            "invalid model",
-            "model identifier",
-            "model not found",
-            "model_not_found",
-            "no such model",
-            "unknown model",
-        ];
-        const OF_MODEL: [&str; 8] = [
-            "access",
-            "deprecated",
-            "end-of-life",
-            "not a valid",
-            "not available",
-            "not exist",
-            "not found",
-            "retired",
-        ];
-        let message = self.message.to_ascii_lowercase();
-        let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
-        match self.status.as_u16() {
-            400 | 403 | 404 | 422 => {
-                message.starts_with("model:")
-                    || self.kind == "model_not_found"
-                    || says(&REFUSALS)
-                    || (says(&[&model.to_ascii_lowercase()]) && says(&OF_MODEL))
-            }
-            _ => false,
-        }
-    }
-
-    /// Returns true if the CLI may correct the request by itself: it leaves out features that the API does not take, and shortens a
-    /// conversation that is too long.
-    fn may_be_corrected(&self) -> bool {
-        const WORDS: [&str; 20] = [
-            "beta",
-            "cache",
-            "context",
-            "defer",
-            "display",
-            "document",
-            "extra",
-            "field",
-            "header",
-            "image",
-            "long",
-            "max_tokens",
-            "media",
-            "output_config",
-            "pdf",
-            "schema",
-            "support",
-            "thinking",
-            "tool",
-            "unknown",
-        ];
-        let message = self.message.to_ascii_lowercase();
-        WORDS.iter().any(|word| message.contains(word))
-    }
-
-    /// Returns true if the API itself marks a retry as useless.
-    fn is_final(&self) -> bool {
-        self.headers.get(X_SHOULD_RETRY).is_some_and(|value| value == "false")
-    }
-
-    fn sentence(&self) -> String {
-        let status = self.status.as_u16();
-        if self.message.is_empty() {
-            format!("the model API answered {status}")
-        } else {
-            format!("the model API answered {status} ({}: {})", self.kind, self.message)
-        }
-    }
-
-    fn location(&self) -> String {
-        let location = self.headers.get(LOCATION).and_then(|value| value.to_str().ok());
-        location.map_or_else(|| "elsewhere".to_owned(), shortened)
-    }
-
-    /// Returns the answer with a status after which the CLI does not try again. Version 2.1.332 repeats a request that got 400 or
-    /// 422 five times, each time with fewer features, and ignores `x-should-retry`.
-    fn pass_as_final(self) -> Response<Body> {
-        final_model_error(StatusCode::PAYMENT_REQUIRED, &self.kind, &self.message)
-    }
-
-    /// Returns the answer unchanged.
-    fn pass(self) -> Response<Body> {
-        let mut answer = full(self.status, self.body);
-        let mut headers = self.headers;
-        strip_model_answer(&mut headers);
-        *answer.headers_mut() = headers;
         answer
     }
 }

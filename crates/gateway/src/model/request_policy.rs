@@ -13,6 +13,7 @@
 use walk::{Place, Walk};
 
 use crate::bound::Contents;
+use crate::budget::MAX_MODEL_CHARS;
 
 mod value;
 mod walk;
@@ -21,7 +22,7 @@ mod walk;
 mod tests;
 
 /// The refused feature that a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PolicyViolation {
     #[error("Claude Runner forwards no content by URL, since the model API would fetch it; send it as base64")]
     Url,
@@ -32,10 +33,14 @@ pub(super) enum PolicyViolation {
     #[error("Claude Runner forwards no such tool of the model API, only web search and the agent's own")]
     Tool,
     #[error(
-        "Claude Runner forwards no request for another speed, region or service tier, for compaction at the model API or for \
-         a fallback model: they change the price"
+        "{field}: Claude Runner does not forward this field, which may change the price; leave it out, or give it its default \
+         value"
     )]
-    Price,
+    Price { field: String },
+    #[error("context_management: Claude Runner forwards no compaction at the model API, because it changes the price")]
+    Compaction,
+    #[error("model: at most {MAX_MODEL_CHARS} characters")]
+    ModelName,
     #[error("Claude Runner forwards no betas in the body of a request; send them in the header anthropic-beta")]
     Betas,
     #[error("this is not a Messages API request: the body is not JSON, or is nested too deeply")]
@@ -44,13 +49,14 @@ pub(super) enum PolicyViolation {
 
 impl PolicyViolation {
     /// The text for the audit log.
-    pub(super) fn what(self) -> &'static str {
+    pub(super) fn what(&self) -> &'static str {
         match self {
             PolicyViolation::Url => "content by URL",
             PolicyViolation::File => "stored files",
             PolicyViolation::Connector => "connectors and containers",
             PolicyViolation::Tool => "a tool of the model API",
-            PolicyViolation::Price => "another price",
+            PolicyViolation::Price { .. } | PolicyViolation::Compaction => "another price",
+            PolicyViolation::ModelName => "a model's name that is too long",
             PolicyViolation::Betas => "betas in the body",
             PolicyViolation::Unreadable => "not readable",
         }

@@ -30,7 +30,7 @@ fn task(limit: Payer) -> Arc<TaskRequests> {
 fn meter() -> Arc<Meter> {
     let budgets = Budgets::in_memory(InstallationLimits::default());
     let prices = Arc::new(Prices::load(None).unwrap());
-    Arc::new(Meter::new(prices, budgets, Metrics::default(), SettleBounds::default()))
+    Arc::new(Meter::new(prices, Arc::default(), budgets, Metrics::default(), SettleBounds::default()))
 }
 
 /// A million output tokens of Sonnet, which is $15.
@@ -128,13 +128,13 @@ async fn what_a_cut_answer_cost_is_estimated() {
     let (server, upstream) = held_open().await;
     let world = Setup::before(server.address).open();
     let mut client = world.client().await;
-    let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
     let start = concat!(
         r#"data: {"type":"message_start","message":{"model":"claude-sonnet-4-6","usage":{"input_tokens":1000,"#,
         r#""output_tokens":1}}}"#,
         "\n\n"
     );
     upstream.send(Ok(start)).await.unwrap();
+    let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
     next(answer.body_mut()).await;
     let delta = concat!(
         r#"data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"123456789 123456789 "}}"#,

@@ -108,6 +108,30 @@ async fn a_request_whose_connection_breaks_is_charged_as_reserved_and_not_sent_a
 }
 
 #[tokio::test]
+async fn a_request_that_costs_nothing_is_not_said_to_be_charged() {
+    for answer in [String::new(), head("application/json"), head("application/json") + "{"] {
+        let (address, _) = breaking_after(answer.clone()).await;
+        let world = Setup::before(address).open();
+        let told = world.client().await.send(request("POST", "/v1/messages/count_tokens", ASK)).await;
+        assert_eq!(told.status, 502, "{answer:?}");
+        assert!(told.text.contains("broke") && !told.text.contains("charged"), "{answer:?}: {}", told.text);
+        assert_eq!(world.sandbox.usage().cost, Cost::ZERO);
+    }
+}
+
+#[tokio::test]
+async fn a_whole_document_is_an_answer_however_its_connection_ends() {
+    let message = r#"{"type":"message","content":[],"usage":{"input_tokens":10,"output_tokens":20}}"#;
+    let (address, requests) = breaking_after(head("application/json") + message + "\n").await;
+    let world = Setup::before(address).open();
+    let answer = world.ask().await;
+    assert_eq!((answer.status.as_u16(), answer.text.trim_end()), (200, message));
+    assert_eq!(requests.load(Ordering::SeqCst), 1);
+    assert_eq!(world.sandbox.usage().cost, Cost::from_nano_dollars(10 * 3_000 + 20 * 15_000));
+    assert_eq!(world.sandbox.failure(), None);
+}
+
+#[tokio::test]
 async fn a_foreign_answer_that_is_cut_costs_nothing() {
     for answer in [
         head("text/html") + "<!DOCTYPE html><html>",
@@ -116,6 +140,9 @@ async fn a_foreign_answer_that_is_cut_costs_nothing() {
         head("application/json") + "<html>",
         head("text/event-stream") + "<html>",
         head("text/event-stream") + "event: error\ndata: {\"type\":\"error\"}\n\n",
+        head("text/event-stream") + "event: error\ndata: {\"type\":\"error\",\"err",
+        head("text/event-stream") + "data: {\"choices\":[{\"te",
+        head("text/event-stream") + "data: [DONE",
     ] {
         let (address, _) = breaking_after(answer.clone()).await;
         let world = Setup::before(address).open();
@@ -156,16 +183,39 @@ async fn a_stream_that_is_not_the_apis_ends_with_an_error_and_costs_nothing() {
         "event: ping\ndata: {\"type\":\"ping\"}\n\n",
         "data: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"free\"}}\n\n",
         "",
+        // These are not cut, or are the beginning of something else.
+        "<html",
+        "data: [DONE]",
+        "data: {\"choices\":[]}",
+        "data: {\"choices\":[{\"te",
+        "event: error\ndata: {\"type\":\"error\",\"err",
+    ] {
+        let server = Server::start(move |_, _| streamed(body.into())).await;
+        let world = Setup::before(server.address).open();
+        // The head of the answer waits until its origin is known, so the CLI gets a status.
+        let answer = world.ask().await;
+        assert_eq!(answer.status, 502, "{body:?}");
+        let error = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(error.contains("did not come from the model API"), "{error}");
+        assert!(matches!(world.sandbox.failure(), Some(GatewayFailure::Unreachable { .. })));
+        assert_eq!((world.sandbox.usage().cost, world.sandbox.usage().usage.requests), (Cost::ZERO, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_in_the_middle_of_its_first_event_is_charged_as_reserved() {
+    for body in [
+        "event: message_st",
+        "event: message_start\ndata: ",
+        "event: message_start\ndata: {\"ty",
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"usa",
+        "event: ping\ndata: {\"type\":\"ping\"}\n\ndata: {\"type\":\"message_sta",
     ] {
         let server = Server::start(move |_, _| streamed(body.into())).await;
         let world = Setup::before(server.address).open();
         let text = world.ask().await.text;
-        let (before, error) = text.split_once("event: error\ndata: ").unwrap_or_else(|| panic!("{body:?}: {text}"));
-        // A ping does not show the origin of the stream, so it may pass before the origin is known.
-        assert!(before.is_empty() || (before == body && body.starts_with("event: ping")), "{text}");
-        assert!(error.contains("did not come from the model API"), "{text}");
-        assert!(matches!(world.sandbox.failure(), Some(GatewayFailure::Unreachable { .. })));
-        assert_eq!((world.sandbox.usage().cost, world.sandbox.usage().usage.requests), (Cost::ZERO, 0));
+        assert!(text.contains("charged as reserved"), "{body:?}: {text}");
+        assert_eq!(world.sandbox.usage().cost, reservation(), "{body:?}");
     }
 }
 

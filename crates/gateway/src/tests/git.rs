@@ -2,8 +2,11 @@
 
 mod world;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use http::{Method, StatusCode};
-use mock_api::forge::{Fault, Seed};
+use mock_api::forge::{Fault, Seed, SeedEntry};
 
 use self::world::{TOKEN, World};
 use crate::Workflows;
@@ -68,12 +71,12 @@ async fn workflows_stay_as_they_are_however_they_are_changed() {
             "git mv .github/workflows .github/flows; git mv .github/flows .github/WORKFLOWS",
             "it changes .github/workflows",
         ),
-        ("mv .github ci; ln -s ci .github", "the symbolic link .github cannot be seen whole"),
+        ("mv .github ci; ln -s ci .github", "the symbolic link .github cannot be read completely"),
         (
             "mv .github/workflows ci; ln -s ../ci .github/workflows",
-            "the symbolic link .github/workflows cannot be seen",
+            "the symbolic link .github/workflows cannot be read",
         ),
-        ("ln -s a .GITHUB", "the symbolic link .GITHUB cannot be seen whole"),
+        ("ln -s a .GITHUB", "the symbolic link .GITHUB cannot be read completely"),
         ("rm -r .github; git clone -q . .github", "it changes .github/workflows"),
         ("rm -r .github; echo > .github", "it changes .github/workflows"),
         ("git mv .github/workflows/ci.yml .github/workflows/other.yml", "it changes .github/workflows"),
@@ -107,7 +110,7 @@ async fn workflows_stay_as_they_are_however_they_are_changed() {
     // The forge truncates this tree.
     world.forge.set_tree_limit(2);
     let said = world.refused("cd w; git reset -q --hard origin/claude/1; git switch -q -C claude/1 origin/claude/1; echo 3 > a; git commit -qam 3; git push origin claude/1").await;
-    assert!(said.contains("the directory / cannot be seen whole"), "{said}");
+    assert!(said.contains("the directory / cannot be read completely"), "{said}");
     assert_eq!(world.references().await, before);
     world.forge.set_tree_limit(1000);
     world.works("cd w; git push -q origin claude/1").await;
@@ -178,6 +181,27 @@ async fn a_branch_that_the_task_did_not_make_is_not_moved() {
         .await;
     assert!(said.contains("Reference already exists"), "{said}");
     assert!(world.references_with_commits().await.contains(&format!("claude/1-late {}", world.main().await)));
+    // The forge fails while the branch appears at the very commit. It is still not the task's.
+    world.forge.fail(Fault {
+        method: Method::POST,
+        path: "/git/refs".to_owned(),
+        status: StatusCode::BAD_GATEWAY,
+        message: "Bad Gateway".to_owned(),
+        retry_after: None,
+        times: 1,
+    });
+    let said = world
+        .refused(
+            "cd w; printf '#!/bin/sh\ngit --git-dir ../repositories/acme/api.git branch claude/1-same claude/1\n' > hooks/pre-push; \
+             git -c core.hooksPath=hooks push origin HEAD:claude/1-same",
+        )
+        .await;
+    assert!(said.contains("this task did not make the branch claude/1-same"), "{said}");
+    let said = world.refused("cd w; echo 4 > a; git commit -qam 4; git push origin HEAD:claude/1-same").await;
+    assert!(said.contains("this task did not make the branch claude/1-same"), "{said}");
+    // The gateway did not ask the forge to create that branch, so the failure meets the next creation.
+    let said = world.refused("cd w; git push origin HEAD:claude/1-second").await;
+    assert!(said.contains("502"), "{said}");
     // The task creates and moves its own branches.
     world.works("cd w; git push -q origin HEAD:claude/1-second; echo 3 > a; git commit -qam 3; git push -q origin HEAD:claude/1-second").await;
 }
@@ -214,6 +238,77 @@ async fn a_pointer_of_git_lfs_is_pushed_only_where_the_forge_has_its_file() {
     assert!(world.refused(&on_the_way).await.contains(&oid(77)));
     let said = world.shell("curl -s -x \"$(git config http.proxy)\" http://127.0.0.1:8787/github/acme/api.git/info/lfs/objects/batch -d '{}'").await;
     assert!(String::from_utf8_lossy(&said.stdout).contains("neither downloaded nor uploaded"), "{said:?}");
+}
+
+#[tokio::test]
+async fn pointers_that_the_base_branch_got_meanwhile_can_be_merged() {
+    let world = World::start(Workflows::Fixed).await;
+    world.works(&format!("{CLONE}; echo '* filter=lfs' > .gitattributes; git add -A; git commit -qm 2")).await;
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{:064x}\nsize 1", 7);
+    world
+        .works(&format!(
+            "git clone -q repositories/acme/api.git base; cd base; printf '{pointer}' > p; git add p; git commit -qm p; \
+             git push -q origin HEAD:main; cd ../w; git fetch -q; git merge -q -m merge origin/main; git push -q origin claude/1"
+        ))
+        .await;
+}
+
+#[tokio::test]
+async fn a_submodule_is_set_only_to_a_commit_that_the_forge_has() {
+    let elsewhere = "1234567890123456789012345678901234567890";
+    let seed = Seed::new("", &[("a", "1\n")])
+        .with(SeedEntry::Submodule { path: "x".to_owned(), commit: elsewhere.to_owned() });
+    let world = World::with(Workflows::Changeable, &seed).await;
+    // The submodule of the base stays, although nobody knows its repository.
+    world.works(&format!("{CLONE}; echo 2 > a; git commit -qam 2; git push -q origin claude/1")).await;
+    let before = world.references_with_commits().await;
+    let set = |path: &str, commit: &str| {
+        format!("git update-index --add --cacheinfo 160000,{commit},{path}; git commit -qm s")
+    };
+    let dangling = "a".repeat(40);
+    for path in ["x", "deep/down/part"] {
+        let said = world.refused(&format!("cd w; {}; git push origin claude/1", set(path, &dangling))).await;
+        assert!(said.contains("it sets a submodule to the commit") && said.contains(&dangling), "{said}");
+        // Its objects are at the forge now. The last push of a task does not call the hooks.
+        let said = world.refused("cd w; git commit -q --allow-empty -m 3; git push --no-verify origin claude/1").await;
+        assert!(said.contains("it sets a submodule to the commit"), "{said}");
+        assert_eq!(world.references_with_commits().await, before);
+        world.works("cd w; git reset -q --hard origin/claude/1").await;
+    }
+    world
+        .works(&format!(
+            "git clone -q https://github.com/acme/part.git part; cd w; {}; git push -q origin claude/1",
+            set("deep/part", "$(git -C ../part rev-parse HEAD)")
+        ))
+        .await;
+}
+
+#[tokio::test]
+async fn a_push_whose_git_was_killed_leaves_no_temporary_ref() {
+    let world = World::start(Workflows::Fixed).await;
+    // The forge's own hook runs when the objects have arrived under their temporary ref.
+    world
+        .works(&format!(
+            "{CLONE}; echo 2 > a; git commit -qam 2; hook=../repositories/acme/api.git/hooks/post-receive; mkdir -p $(dirname $hook); \
+             printf '#!/bin/sh\nkill -9 -$(cat %s)\n' $PWD/pid > $hook; chmod +x $hook; \
+             setsid sh -c 'echo $$ > pid; exec git push -q origin claude/1' || true"
+        ))
+        .await;
+    let expected = "refs/heads/claude/1 refs/heads/main";
+    let removed = async { while world.references().await != expected {} };
+    let removed = tokio::time::timeout(Duration::from_mins(1), removed).await;
+    assert!(removed.is_ok(), "{}", world.references().await);
+}
+
+#[tokio::test]
+async fn the_pushes_of_a_sandbox_are_bounded_also_without_their_git() {
+    let world = World::start(Workflows::Fixed).await;
+    world.works(&format!("{CLONE}; echo 2 > a; git commit -qam 2")).await;
+    let others = Arc::clone(&world.sandbox.pushes).try_acquire_many_owned(8).unwrap();
+    let said = world.refused("cd w; git push origin claude/1").await;
+    assert!(said.contains("429"), "{said}");
+    drop(others);
+    world.works("cd w; git push -q origin claude/1").await;
 }
 
 #[tokio::test]

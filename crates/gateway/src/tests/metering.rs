@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::world::*;
 use crate::sse::{UsageReader, statement_of_json};
 use crate::tokens::TokenCounts;
-use crate::{Prices, UsageSnapshot};
+use crate::{PriceSource, Prices, UsageSnapshot};
 
 const STREAM: &str = "event: message_start\r\n\
     data: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-sonnet-4-5-20250929\",\"usage\":{\
@@ -132,8 +132,8 @@ async fn an_answer_that_is_cut_counts_as_far_as_it_came() {
     let (server, upstream) = held_open().await;
     let world = Setup::before(server.address).open();
     let mut client = world.client().await;
-    let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
     upstream.send(Ok(&STREAM[..STREAM.find("event: ping").unwrap()])).await.unwrap();
+    let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
     next(answer.body_mut()).await;
     upstream.send(Err(std::io::Error::other("cut"))).await.unwrap();
     assert!(answer.collect().await.is_err(), "the client sees that it was cut");
@@ -208,6 +208,8 @@ async fn everything_that_a_usage_states_is_charged_or_warned_about() {
     };
     let opus = json!([{ "type": "advisor_message", "model": "claude-opus-4-8", "input_tokens": 1_000_000 }]);
     let unknown = json!([{ "model": "claude-next-9", "input_tokens": 1_000_000 }]);
+    let mut late_opus = vec![json!({ "model": "claude-sonnet-4-6" }); 9];
+    late_opus.push(json!({ "model": "claude-opus-4-8", "input_tokens": 1_000_000 }));
     for (usage, dollars, warned) in [
         (million(json!({ "service_tier": "standard" })), 3.0, None),
         (million(json!({ "service_tier": "batch" })), 3.0, None),
@@ -224,6 +226,7 @@ async fn everything_that_a_usage_states_is_charged_or_warned_about() {
         // An answer in which several models had a part is counted at the dearest of them.
         (million(json!({ "iterations": opus })), 5.0, None),
         (million(json!({ "iterations": unknown })), 15.0, None),
+        (million(json!({ "iterations": late_opus })), 5.0, None),
     ] {
         let stated = usage.clone();
         let server = Server::start(move |_, _| message("claude-sonnet-4-6", &stated)).await;
@@ -238,6 +241,22 @@ async fn everything_that_a_usage_states_is_charged_or_warned_about() {
             "{usage}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_warning_about_a_missing_price_names_the_model_that_has_none() {
+    let usage = json!({
+        "input_tokens": 1_000_000, "output_tokens": 0,
+        "iterations": [{ "model": "claude-next-9", "input_tokens": 1_000_000 }],
+    });
+    let server = Server::start(move |_, _| message("claude-sonnet-4-6", &usage)).await;
+    let world = Setup::before(server.address).open();
+    world.ask().await;
+    assert_eq!(world.log.count("this model has no price"), 1);
+    assert_eq!(world.log.count("claude-next-9"), 1);
+    let listed = world.gateway.prices().list();
+    let assumed = listed.iter().filter(|model| model.source == PriceSource::Assumed).map(|model| model.name.as_str());
+    assert_eq!(assumed.collect::<Vec<_>>(), ["claude-next-9"]);
 }
 
 #[tokio::test]
@@ -274,6 +293,7 @@ fn what_the_answer_says_of_speed_and_region_is_priced() {
     };
     let usual = json!({ "speed": "standard", "inference_geo": "global", "service_tier": "standard" });
     assert!((cost(usual) - 5.0).abs() < 1e-9);
+    assert!((cost(json!({ "speed": "", "inference_geo": "", "service_tier": "" })) - 5.0).abs() < 1e-9);
     assert!((cost(json!({ "speed": "fast" })) - 30.0).abs() < 1e-9);
     assert!((cost(json!({ "inference_geo": "us" })) - 5.5).abs() < 1e-9);
     assert!((cost(json!({ "speed": "fast", "inference_geo": "us" })) - 33.0).abs() < 1e-9);
@@ -293,7 +313,7 @@ async fn what_would_change_the_price_is_refused() {
         let body = ASK.replacen('{', &format!("{{{field},"), 1);
         let refused = world.client().await.send(request("POST", "/v1/messages", &body)).await;
         assert_eq!(refused.status, 400, "{field}");
-        assert!(refused.text.contains("change the price"), "{}", refused.text);
+        assert!(refused.text.contains("the price"), "{}", refused.text);
     }
     assert!(server.seen().is_empty());
 

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::budget::Payer;
+use domain::budget::{InstallationLimits, Payer};
 use domain::task::TaskId;
-use domain::usage::Cost;
+use domain::usage::{Cost, Dimension, UsageFilter};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use serde_json::json;
+use store::{Store, StoreOptions};
+use tokio_util::task::TaskTracker;
 
 use super::world::*;
+use crate::budget::Budgets;
 use crate::{SettleBounds, TaskEnd, UsageSnapshot};
 
 /// One thousand tokens of input: $0.003.
@@ -43,8 +47,8 @@ async fn begun(settle: SettleBounds) -> Begun {
     world.sandbox.begin_task(Payer { task: Some(task.clone()), ..Payer::default() });
     world.gateway.budgets().new_task(&task);
     let mut client = world.client().await;
-    let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
     upstream.send(Ok(START)).await.unwrap();
+    let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
     assert_eq!(next(answer.body_mut()).await, START);
     Begun { world, task, upstream, client, answer }
 }
@@ -194,6 +198,93 @@ async fn usage_that_is_stated_meanwhile_is_not_the_last() {
     }
 }
 
+/// A complete answer costs at least what passed, also if the API or a gateway in front of it does not count its output.
+#[tokio::test]
+async fn output_that_is_not_counted_is_estimated_in_a_complete_answer() {
+    const BEFORE: &str = r#"data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":""#;
+    const COUNTED: &str = r#"data: {"type":"message_delta","usage":{"output_tokens":250}}"#;
+    // A line counts as one token for three bytes, without the 80 bytes around its text.
+    let content = format!("{BEFORE}{}\"}}}}", "x".repeat(980 - BEFORE.len() - 3));
+    let stopped =
+        |usage: &str| format!(r#"data: {{"type":"message_delta","delta":{{"stop_reason":"end_turn"}}{usage}}}"#);
+    for (rest, output, estimated) in [
+        (vec![content.clone()], 300, 299),
+        (vec![content.clone(), stopped("")], 300, 299),
+        (vec![content.clone(), stopped(r#","usage":null"#)], 300, 299),
+        (vec![content.clone(), stopped(r#","usage":{}"#)], 300, 299),
+        (vec![content.clone(), stopped(r#","usage":{"input_tokens":1000,"output_tokens":0}"#)], 300, 299),
+        (vec![content.clone(), COUNTED.to_owned(), content.clone(), stopped("")], 550, 300),
+        // A figure of the API decides, however much passed.
+        (vec![content.clone(), COUNTED.to_owned()], 250, 0),
+        (vec![content.clone(), stopped(r#","usage":{"output_tokens":250}"#)], 250, 0),
+    ] {
+        let rest = rest.join("\n\n");
+        let answer = format!("{START}{rest}\n\ndata: {{\"type\":\"message_stop\"}}\n\n");
+        let server = Server::start(move |_, _| streamed(answer.clone().into())).await;
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), StoreOptions::default()).unwrap();
+        let tracker = TaskTracker::new();
+        let mut setup = Setup::before(server.address);
+        setup.settings.budgets =
+            Budgets::open(store.clone(), InstallationLimits::default(), tracker.clone()).await.unwrap();
+        let world = setup.open();
+        assert_eq!(world.ask().await.status, 200);
+        let used = world.sandbox.usage();
+        assert_eq!((used.usage.input_tokens, used.usage.output_tokens), (1000, output), "{rest}");
+        assert_eq!(used.cost, Cost::from_nano_dollars(3_000_000 + output * 15_000), "{rest}");
+        tracker.close();
+        tracker.wait().await;
+        let all = UsageFilter {
+            from: "2026-01-01".parse().unwrap(),
+            to: "9999-12-31".parse().unwrap(),
+            keys: Vec::new(),
+            session: None,
+            session_prefix: None,
+            model: None,
+        };
+        let totals = store.usage(&all, &[Dimension::Day], 1).await.unwrap().totals;
+        assert_eq!((totals.cost, totals.estimated), (used.cost, Cost::from_nano_dollars(estimated * 15_000)), "{rest}");
+    }
+}
+
+/// The account of a credential decides on the service tier, so only an answer shows it.
+#[tokio::test]
+async fn after_an_answer_of_another_tier_its_price_is_reserved_for_the_key() {
+    let server = Server::start_async(|count, _| async move {
+        if count > 1 {
+            std::future::pending::<()>().await;
+        }
+        message("claude-sonnet-4-6", &json!({ "input_tokens": 0, "output_tokens": 1, "service_tier": "priority" }))
+    })
+    .await;
+    let mut setup = Setup::before(server.address);
+    setup.settings.settle = AT_ONCE;
+    let mut world = setup.open();
+    let factor = 6;
+    let stated = Cost::from_nano_dollars(15_000 * factor);
+    assert_eq!(world.ask().await.status, 200);
+    assert_eq!(world.sandbox.usage().cost, stated);
+
+    let own = Payer::default();
+    let other = Payer { key: "other".parse().ok(), ..Payer::default() };
+    let reserved = reservation();
+    for (payer, expected) in [(own, Cost::from_nano_dollars(reserved.nano_dollars() * factor)), (other, reserved)] {
+        let before = server.seen().len();
+        // The next sandbox of a key knows it too.
+        world.sandbox = world.gateway.open();
+        world.sandbox.begin_task(payer);
+        let mut client = world.client().await;
+        let mut asking = Box::pin(client.send(request("POST", "/v1/messages", ASK)));
+        while server.seen().len() == before {
+            assert!(futures::poll!(asking.as_mut()).is_pending());
+            tokio::task::yield_now().await;
+        }
+        world.sandbox.end_task(TaskEnd::Own);
+        assert_eq!(asking.await.status, 503);
+        assert_eq!(world.sandbox.usage().cost, expected);
+    }
+}
+
 #[tokio::test]
 async fn an_agent_that_reads_nothing_does_not_hold_the_end_of_its_task() {
     let begun = begun(SettleBounds::default()).await;
@@ -213,6 +304,7 @@ async fn requests_that_wait_for_money_end_with_their_task() {
     let max_cost = Some(Cost::from_dollars(0.001));
     world.sandbox.begin_task(Payer { task: Some(task.clone()), max_cost, ..Payer::default() });
     let mut first = world.client().await;
+    upstream.send(Ok(START)).await.unwrap();
     let _answer = first.start(request("POST", "/v1/messages", ASK)).await;
     let mut second = world.client().await;
     let mut waiting = Box::pin(second.send(request("POST", "/v1/messages", ASK)));
@@ -221,6 +313,20 @@ async fn requests_that_wait_for_money_end_with_their_task() {
     assert_eq!(waiting.await.status, 403);
     assert_eq!(server.seen().len(), 1);
     drop(upstream);
+}
+
+#[tokio::test]
+async fn the_body_of_a_request_without_a_task_is_not_read() {
+    let server = Server::answering().await;
+    let mut setup = Setup::before(server.address);
+    setup.settings.bounds.idle_timeout = Duration::from_millis(50);
+    let world = setup.open();
+    world.sandbox.end_task(TaskEnd::Own);
+    // The rest of the body never comes.
+    let head =
+        "POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1:8787\r\nconnection: close\r\ncontent-length: 1000\r\n\r\n{";
+    let answer = world.raw(head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("no task runs"), "{answer}");
 }
 
 #[tokio::test]

@@ -1,14 +1,15 @@
 //! Tests the retries of requests that the API did not answer with a success.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use axum::response::Response;
 use domain::budget::Payer;
+use domain::usage::Cost;
 use serde_json::json;
 
 use super::world::*;
-use crate::{GatewayFailure, OutageBounds};
+use crate::{GatewayFailure, OutageBounds, RetryBudget, SettleBounds, TaskEnd};
 
 fn success() -> Response {
     message("claude-sonnet-4-6", &json!({ "input_tokens": 0, "output_tokens": 0 }))
@@ -118,14 +119,22 @@ async fn outages_are_left_to_the_cli() {
 
 #[tokio::test]
 async fn an_outage_that_lasts_is_retried_here_and_then_ends_the_task() {
-    let outage = |left_to_cli, total| OutageBounds { left_to_cli, total, pause: Duration::ZERO };
+    let outage =
+        |left_to_cli, total| OutageBounds { left_to_cli, total, pause: Duration::ZERO, ..OutageBounds::default() };
     let hour = Duration::from_hours(1);
-    let server = Server::start(|count, _| if count < 4 { json_answer(502, &json!("")) } else { success() }).await;
+    let server = Server::start(|count, _| match count {
+        1 => api_error(502, "api_error"),
+        2 => json_answer(500, &json!("")),
+        3 => json_answer(521, &json!("")),
+        _ => success(),
+    })
+    .await;
     let mut setup = Setup::before(server.address);
     setup.settings.outage = outage(Duration::ZERO, hour);
     let world = setup.open();
     assert_eq!(world.ask().await.status, 200);
     assert_eq!((server.seen().len(), world.sandbox.failure()), (4, None));
+    assert_eq!(world.sandbox.usage().cost, Cost::ZERO);
 
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut setup = Setup::before(nobody);
@@ -134,6 +143,20 @@ async fn an_outage_that_lasts_is_retried_here_and_then_ends_the_task() {
     let answer = world.ask().await;
     assert_eq!((answer.status.as_u16(), answer.should_retry()), (429, Some("false")));
     assert!(matches!(world.sandbox.failure(), Some(GatewayFailure::Unreachable { .. })));
+}
+
+/// A server in front of the API that got no answer may have passed the request on.
+#[tokio::test]
+async fn a_request_that_was_lost_behind_an_intermediary_is_charged_as_reserved_and_not_sent_again() {
+    for status in [502, 504, 520, 524] {
+        let server = Server::start(move |_, _| json_answer(status, &json!("<html>"))).await;
+        let mut setup = Setup::before(server.address);
+        setup.settings.outage = OutageBounds { left_to_cli: Duration::ZERO, ..OutageBounds::default() };
+        let world = setup.open();
+        let text = world.ask().await.text;
+        assert!(text.contains(&format!("answered {status}; the request is charged as reserved")), "{text}");
+        assert_eq!((server.seen().len(), world.sandbox.usage().cost), (1, reservation()), "{status}");
+    }
 }
 
 #[tokio::test]
@@ -150,6 +173,55 @@ async fn redirects_do_not_carry_the_credential_away() {
     // A repetition would be redirected too.
     assert_eq!(world.ask().await.should_retry(), Some("false"));
     assert!(thief.seen().is_empty());
+}
+
+/// A gateway whose requests are cut at the end of their task, and that waits an hour between two tries.
+fn cut_at_once(upstream: SocketAddr) -> Setup {
+    let mut setup = Setup::before(upstream);
+    let hour = Duration::from_hours(1);
+    setup.settings.settle = SettleBounds { own: Duration::ZERO, caller: Duration::ZERO };
+    setup.settings.retry = RetryBudget { first_delay: hour, total: 2 * hour, ..setup.settings.retry };
+    setup.settings.outage = OutageBounds { left_to_cli: Duration::ZERO, total: 2 * hour, pause: hour, answer: hour };
+    setup
+}
+
+#[tokio::test]
+async fn a_request_that_is_cut_between_two_tries_costs_nothing() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let overloaded = Server::start(|_, _| api_error(529, "overloaded_error")).await;
+    let failing = Server::start(|_, _| api_error(500, "api_error")).await;
+    for upstream in [nobody, overloaded.address, failing.address] {
+        for end in [TaskEnd::Own, TaskEnd::Caller, TaskEnd::Shutdown] {
+            let world = cut_at_once(upstream).open();
+            let mut client = world.client().await;
+            let mut asking = Box::pin(client.send(request("POST", "/v1/messages", ASK)));
+            until(|| world.log.count("retrying the model API") == 1, &mut asking).await;
+            world.sandbox.end_task(end);
+            assert_eq!(asking.await.status, 503);
+            let used = world.sandbox.usage();
+            assert_eq!((used.cost, used.usage.requests), (Cost::ZERO, 0), "{end:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_cut_after_it_was_sent_again_is_charged() {
+    let server = Server::start_async(|count, _| async move {
+        if count > 1 {
+            std::future::pending::<()>().await;
+        }
+        api_error(529, "overloaded_error")
+    })
+    .await;
+    let mut setup = cut_at_once(server.address);
+    setup.settings.retry.first_delay = Duration::ZERO;
+    let world = setup.open();
+    let mut client = world.client().await;
+    let mut asking = Box::pin(client.send(request("POST", "/v1/messages", ASK)));
+    until(|| server.seen().len() == 2, &mut asking).await;
+    world.sandbox.end_task(TaskEnd::Own);
+    assert_eq!(asking.await.status, 503);
+    assert_eq!(world.sandbox.usage().cost, reservation());
 }
 
 #[tokio::test]

@@ -11,14 +11,18 @@ async fn a_stream_passes_piece_by_piece() {
     let (server, upstream) = held_open().await;
     let world = Setup::before(server.address).open();
     let mut client = world.client().await;
+    let (start, rest) = MESSAGE.split_at(MESSAGE.find("\n\n").unwrap() + 2);
+    // The answer begins with the API's first event.
+    upstream.send(Ok(start)).await.unwrap();
     let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
+    assert_eq!(next(answer.body_mut()).await, start);
     for piece in ["event: ping\ndata: {\"type\":\"ping\"}\n\n", ": a line\n\n"] {
         // The rest has not been written yet.
         upstream.send(Ok(piece)).await.unwrap();
         assert_eq!(next(answer.body_mut()).await, piece);
     }
     assert_eq!(world.sandbox.activity().open_requests, 1);
-    upstream.send(Ok(MESSAGE)).await.unwrap();
+    upstream.send(Ok(rest)).await.unwrap();
     while answer.body_mut().frame().await.is_some() {}
     assert_eq!(world.sandbox.activity().open_requests, 0);
 }

@@ -41,10 +41,18 @@ pub(super) const MESSAGE: &str = concat!(
 
 pub(super) const ASK: &str = r#"{"model":"claude-sonnet-4-6","max_tokens":100,"messages":[]}"#;
 
+/// Like [`ASK`], as Claude Code sends it: the answer is to be streamed.
+pub(super) const STREAMED_ASK: &str = r#"{"model":"claude-sonnet-4-6","max_tokens":100,"messages":[],"stream":true}"#;
+
 /// Returns the reservation of [`ASK`]: its bytes and 2,000 tokens of instructions written to the cache for an hour, and 100 tokens
 /// of output, in one region.
 pub(super) fn reservation() -> Cost {
-    let nanos = (ASK.len() as u64 + 2_000) * 6_000 + 100 * 15_000;
+    reservation_of(ASK)
+}
+
+/// Like [`reservation`], for another request of 100 tokens.
+pub(super) fn reservation_of(ask: &str) -> Cost {
+    let nanos = (ask.len() as u64 + 2_000) * 6_000 + 100 * 15_000;
     Cost::from_nano_dollars(nanos * 11 / 10)
 }
 

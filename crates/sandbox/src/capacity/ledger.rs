@@ -196,7 +196,7 @@ impl Ledger {
         ranked.min().map(|(_, ticket)| ticket)
     }
 
-    /// The number of sandboxes of each payer that has some. Those that are being evicted are as good as gone.
+    /// The number of sandboxes of each payer that has some, without those that are being evicted.
     fn counts(&self) -> HashMap<&Payer, usize> {
         let mut counts = HashMap::new();
         for held in self.held.values().filter(|held| !matches!(held.used, Use::Spare | Use::Evicting)) {

@@ -6,19 +6,20 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{EngineLease, LeaseHeld, Timing};
+use super::{EngineLease, EnginePlace, LeaseHeld, LeaseHolder, Timing};
 use crate::Instance;
 
 /// The times are long, so that a late renewal on a slow machine does not look like an expired lease.
 const TIMING: Timing =
     Timing { renewal: Duration::from_millis(20), expiry: Duration::from_secs(3), poll: Duration::from_millis(20) };
 
-async fn acquire_as(engine: &FakeEngine, instance: &str, holder: &str) -> Result<EngineLease, LeaseHeld> {
+async fn acquire_as(engine: &FakeEngine, instance: &str, id: &str) -> Result<EngineLease<Arc<FakeEngine>>, LeaseHeld> {
     let (engine, instance) = (Arc::new(engine.clone()), Instance::named(instance));
-    EngineLease { engine, instance, holder: holder.to_owned(), generation: 0, timing: TIMING }.take().await
+    let holder = LeaseHolder::named(id, EnginePlace::Elsewhere);
+    EngineLease { timing: TIMING, ..EngineLease::new(engine, instance, holder) }.take().await
 }
 
-async fn acquire(engine: &FakeEngine, holder: &str) -> Result<EngineLease, LeaseHeld> {
+async fn acquire(engine: &FakeEngine, holder: &str) -> Result<EngineLease<Arc<FakeEngine>>, LeaseHeld> {
     acquire_as(engine, "0123abcd", holder).await
 }
 
@@ -70,4 +71,27 @@ async fn the_start_waits_for_an_engine_that_does_not_answer() {
     let away = EngineError::Unreachable { operation, address: "tcp://engine".to_owned(), reason: "away".to_owned() };
     engine.fail_next(operation, away);
     acquire(&engine, "one").await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_processes_with_the_same_holder_one_ends() {
+    let engine = FakeEngine::new(&[]);
+    let mut original = acquire(&engine, "one").await.unwrap();
+    let mut clone = acquire(&engine, "one").await.unwrap();
+    // Both renew the same generation, as the clone of a running machine does.
+    original.generation = clone.generation;
+    assert!(clone.renew().await.unwrap());
+    assert!(!original.renew().await.unwrap(), "both had the lease");
+    assert!(clone.renew().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_renewal_whose_answer_was_lost_is_still_the_own_one() {
+    let engine = FakeEngine::new(&[]);
+    let mut lease = acquire(&engine, "one").await.unwrap();
+    let operation = Operation::ListVolumes;
+    let away = EngineError::Unreachable { operation, address: "tcp://engine".to_owned(), reason: "away".to_owned() };
+    engine.fail_next(operation, away);
+    assert!(lease.renew().await.is_err());
+    assert!(lease.renew().await.unwrap());
 }

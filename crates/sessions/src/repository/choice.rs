@@ -22,7 +22,10 @@ use self::mention::{Clarity, Mentions};
 pub enum Choice {
     /// The prompt names this repository clearly, and no other one.
     One(RepositoryName),
-    /// The prompt names several repositories, or none of them clearly: an orchestrator has to read it.
+    /// The prompt names these repositories equally clearly, and no word makes one of them the place of the work: its author has to
+    /// say which one is meant.
+    Tie(Vec<Candidate>),
+    /// The prompt names several repositories in different roles, or none of them clearly: an orchestrator has to read it.
     Open(Vec<Candidate>),
 }
 
@@ -39,8 +42,9 @@ pub struct Candidate {
 const MAX_CANDIDATES: usize = 200;
 
 /// Finds the repository that a prompt names: by a link of the forge, as `OWNER/NAME`, or by a name of `known`. The
-/// clearest mentions decide. If they name several repositories, these are the candidates. Archived repositories accept
-/// no push, so only their full name or a link selects them.
+/// clearest mentions decide. If they name several repositories, these are the candidates; it is a tie if all of them have the
+/// same part in the sentence and the credential can push to several. Archived repositories accept no push, so only their full
+/// name or a link selects them.
 pub fn choose(prompt: &str, known: &[Repository], forge: &ForgeAddress) -> Choice {
     let mentions = Mentions::find(prompt, known, forge);
     let active = |name: &RepositoryName| known.iter().any(|known| known.full_name == *name && !known.archived);
@@ -52,9 +56,14 @@ pub fn choose(prompt: &str, known: &[Repository], forge: &ForgeAddress) -> Choic
         ([name], _) if active(name) => Choice::One(name.clone()),
         ([], [name]) => Choice::One(name.clone()),
         ([], []) => Choice::Open(all(&mentions.of(Clarity::Weak), known)),
-        ([], likely) => Choice::Open(named(likely, known)),
+        ([], equal) | (equal @ [_, _, ..], _) => {
+            let role = mentions.role_of(&equal[0]);
+            let is_tie = equal.iter().all(|name| mentions.role_of(name) == role)
+                && equal.iter().filter(|name| active(name)).count() > 1;
+            let candidates = named(equal, known);
+            if is_tie { Choice::Tie(candidates) } else { Choice::Open(candidates) }
+        }
         ([_], likely) => Choice::Open(named(&[&full[..], likely].concat(), known)),
-        (full, _) => Choice::Open(named(full, known)),
     }
 }
 

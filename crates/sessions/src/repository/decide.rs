@@ -70,6 +70,9 @@ impl Repositories {
                 let error = "the prompt names no repository, and the credential lists none; give its name as `repo`";
                 return Err(Failure::new(ErrorType::RepoNotFound, error));
             }
+            Choice::Tie(candidates) => {
+                return Err(ambiguous(&candidates, "the prompt names several repositories equally clearly"));
+            }
             Choice::Open(candidates) => return Ok(Decision::Open(candidates)),
         };
         self.look_up(&name).await.map(|repository| Decision::Made(Box::new(repository)))

@@ -68,7 +68,7 @@ pub(crate) struct WindUp {
 #[derive(Debug, Default)]
 pub(crate) struct WoundUp {
     pub(crate) pull: Option<Pull>,
-    /// The failure of a task that the agent completed.
+    /// The failure of a task that the agent completed. Of another task, the reason why work was not handed in.
     pub(crate) failure: Option<Failure>,
 }
 
@@ -225,7 +225,7 @@ impl WindUp {
                 }
             }
             let nothing = || Failure::new(ErrorType::NothingToDo, nothing_changed(outcome.report.as_ref(), checkout));
-            let failure = completed.then(|| rejected.cloned().unwrap_or_else(nothing));
+            let failure = rejected.cloned().or_else(|| completed.then(nothing));
             return Ok(WoundUp { pull: None, failure });
         };
         let rejected = rejected.map(|failure| {
@@ -239,7 +239,7 @@ impl WindUp {
             Err(GitHubError::Invalid(message)) if message.contains("No commits between") => {
                 let merged = github.closed_pull(name, branch).await?.ok_or(GitHubError::Invalid(message))?;
                 info!(task.id = task, head, pull.url = merged.html_url, "the commits are merged already");
-                return Ok(WoundUp { pull: Some(merged), failure: completed.then_some(rejected).flatten() });
+                return Ok(WoundUp { pull: Some(merged), failure: rejected });
             }
             opened => opened?,
         };
@@ -250,7 +250,7 @@ impl WindUp {
         if failure.is_none() && opened.draft {
             github.mark_ready(name, opened).await?;
         }
-        Ok(WoundUp { pull: pull.take(), failure: completed.then_some(rejected).flatten() })
+        Ok(WoundUp { pull: pull.take(), failure: rejected })
     }
 }
 

@@ -152,14 +152,19 @@ pub(crate) fn conclude(wound_up: Option<WoundUp>, tasks: &mut Tasks, durable: &m
         fill_in(progress, known);
     }
     progress.summary = report.as_ref().map(|report| report.summary.clone());
-    if record.failure.is_none()
-        && let Some(failure) = failure.or_else(|| blocked(report.as_ref()))
-    {
-        record.status = failure.status();
-        if let Some(answer) = &mut record.answer {
-            answer.status = record.status;
+    match (&mut record.failure, failure) {
+        // Whatever ended the task, its error names the work that was pushed, and the work that was not.
+        (Some(own), Some(handing_in)) => own.error = format!("{}; {}", own.error.trim_end(), handing_in.error),
+        (Some(_), None) => {}
+        (None, failure) => {
+            if let Some(failure) = failure.or_else(|| blocked(report.as_ref())) {
+                record.status = failure.status();
+                if let Some(answer) = &mut record.answer {
+                    answer.status = record.status;
+                }
+                record.failure = Some(failure);
+            }
         }
-        record.failure = Some(failure);
     }
     tasks.publish_end(record, by, durable);
     true

@@ -76,7 +76,7 @@ pub struct Accepted {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
-    #[error("the session has {0} tasks waiting, which is as many as MAX_QUEUE allows")]
+    #[error("the session's queue is full: {0} tasks wait (MAX_QUEUE)")]
     QueueFull(usize),
     #[error("could not store the task")]
     Store(#[source] Arc<StoreError>),

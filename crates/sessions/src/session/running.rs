@@ -215,8 +215,8 @@ impl Running {
         !self.progress.active && !self.progress.accepted
     }
 
-    /// Returns true if the task may start again after the loss of its sandbox: as often as its caller allowed, and once more if the
-    /// agent never started on it.
+    /// Returns true if the task may start again after the loss of its sandbox: as often as its caller allowed, and one more time
+    /// if the agent never started on it.
     pub(crate) fn may_retry(&self) -> bool {
         let allowed = self.record.request.retry + u32::from(self.is_not_started());
         self.progress.forced_failure.is_none() && self.record.attempt < allowed

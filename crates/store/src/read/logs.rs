@@ -27,6 +27,14 @@ pub struct StoredLine {
     pub line: Bytes,
 }
 
+/// The condition under which a strict table writes a row of `sessions`: each value has the type of its column.
+const WRITABLE: &str = "typeof(key) || typeof(id) || typeof(agent) = 'blobtexttext'
+    AND typeof(created) || typeof(last_active) || typeof(turns) || typeof(last_seq) || typeof(log_bytes) || typeof(epoch)
+        = 'integerintegerintegerintegerintegerinteger'
+    AND typeof(claude_session_id) <> 'blob' AND typeof(sandbox_name) <> 'blob' AND typeof(sandbox_container_id) <> 'blob'
+    AND typeof(sandbox_progress) <> 'blob' AND typeof(repository) <> 'blob'
+    AND typeof(sandbox_link_secret) IN ('blob', 'null') AND typeof(sandbox_last_frame) IN ('integer', 'null')";
+
 impl Store {
     /// The events after `since`, at most `limit` and about 1 MiB of them, without gaps, with the exact bytes that were
     /// appended. Fewer than `limit` events do not mean the end; an empty list does. If retention has removed events
@@ -88,12 +96,12 @@ impl Store {
         .await
     }
 
-    /// The size of all events and lines in bytes, without the database's overhead.
+    /// The size of all events and lines in bytes, without the database's overhead. Damaged sessions are left out, because their
+    /// sizes cannot be updated, and would keep the bound exceeded.
     pub(crate) async fn log_bytes(&self) -> Result<u64, StoreError> {
         self.read(|connection| {
-            let bytes = connection
-                .prepare_cached("SELECT coalesce(sum(log_bytes), 0) FROM sessions")?
-                .query_row([], |row| row.get(0))?;
+            let query = format!("SELECT coalesce(sum(log_bytes) FILTER (WHERE {WRITABLE}), 0) FROM sessions");
+            let bytes = connection.prepare_cached(&query)?.query_row([], |row| row.get(0))?;
             Ok(row::unsigned(bytes))
         })
         .await

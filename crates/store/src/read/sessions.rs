@@ -101,13 +101,15 @@ impl Store {
 
     /// The names of all sandboxes with the sessions that own them.
     pub async fn sandbox_owners(&self) -> Result<Vec<(String, SessionId)>, StoreError> {
-        self.read(|connection| {
+        let damage = self.shared.damage.clone();
+        self.read(move |connection| {
             let query = "SELECT sandbox_name, id FROM sessions WHERE sandbox_name IS NOT NULL";
             let mut statement = connection.prepare_cached(query)?;
             let mut rows = statement.query([])?;
             let mut owners = Vec::new();
             while let Some(row) = rows.next()? {
-                owners.push((row.get(0)?, row::session_id(row.get(1)?)));
+                let owner = || Ok((row.get(0)?, row::session_id(row.get(1)?)));
+                owners.extend(damage.skip(|| name(row, 1), owner())?);
             }
             Ok(owners)
         })

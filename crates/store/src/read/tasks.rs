@@ -20,6 +20,15 @@ pub const LISTED_CHARS: usize = 2000;
 /// The size up to which SQLite hands over a JSON column as it is. A longer one is cut before it leaves SQLite.
 const PLAIN_JSON_BYTES: usize = 16 * 1024;
 
+/// What [`Store::task_place`] returns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskPlace {
+    pub id: TaskId,
+    pub session: SessionKey,
+    pub session_id: SessionId,
+    pub status: TaskStatus,
+}
+
 const COLUMNS: &str =
     "number, id, session, session_id, status, created, started, finished, prompt_uuid, message, request,
      failure, answer, attempt, repository";
@@ -78,6 +87,27 @@ impl Store {
             rows.next()?.map(|row| request(row, [0, 1])).transpose()
         });
         request.await?.ok_or_else(|| StoreError::NoSuchTask(id.clone()))
+    }
+
+    /// Where a task belongs and how far it is, without its texts, which may have megabytes.
+    pub async fn task_place(&self, id: &TaskId) -> Result<Option<TaskPlace>, StoreError> {
+        let number = row::task_number(id)?;
+        let task = id.clone();
+        self.read(move |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT session, session_id, status FROM tasks WHERE id = ?1")?;
+            let mut rows = statement.query([number])?;
+            let place = |row: &Row<'_>| {
+                Ok(TaskPlace {
+                    id: task,
+                    session: row::session_key(row.get(0)?),
+                    session_id: row::session_id(row.get(1)?),
+                    status: row::status(row::text(row, 2)?)?,
+                })
+            };
+            rows.next()?.map(place).transpose()
+        })
+        .await
     }
 
     /// One task as [`Store::tasks`] returns it, without output and response.

@@ -8,9 +8,22 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use crate::{Store, StoreError, row};
 
-const SUMS: &str = "coalesce(sum(requests), 0), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),
-     coalesce(sum(cache_write_tokens), 0), coalesce(sum(cache_read_tokens), 0), coalesce(sum(cost), 0),
-     coalesce(sum(estimated), 0), coalesce(sum(assumed), 0), coalesce(sum(cli), 0)";
+const SUMMED: [&str; 9] = [
+    "requests",
+    "input_tokens",
+    "output_tokens",
+    "cache_write_tokens",
+    "cache_read_tokens",
+    "cost",
+    "estimated",
+    "assumed",
+    "cli",
+];
+
+/// The sums of the columns. A damaged value counts as 0, so that it does not hide the others.
+fn sums() -> String {
+    SUMMED.map(|column| format!("coalesce(sum({column}) FILTER (WHERE typeof({column}) = 'integer'), 0)")).join(", ")
+}
 
 impl Store {
     /// The balance of each account, in the order of the accounts.
@@ -36,8 +49,10 @@ impl Store {
         let with_cli = filter.model.is_none() && !by.contains(&Dimension::Model);
         let (source, parameters) = source(filter, with_cli);
         let by = by.to_vec();
+        let damage = self.shared.damage.clone();
         self.read_list(move |connection: &Connection| {
-            let totals = format!("SELECT {SUMS} FROM ({source})");
+            let sums = sums();
+            let totals = format!("SELECT {sums} FROM ({source})");
             let totals = connection
                 .prepare_cached(&totals)?
                 .query_row(params_from_iter(&parameters), |row| decode(row, &[], with_cli))?;
@@ -48,13 +63,17 @@ impl Store {
                 .collect();
             let columns = columns.join(", ");
             let query = format!(
-                "SELECT {SUMS}, {columns} FROM ({source}) GROUP BY {columns} ORDER BY {} LIMIT {}",
+                "SELECT {sums}, {columns} FROM ({source}) GROUP BY {columns} ORDER BY {} LIMIT {}",
                 order.join(", "),
                 row::limit(limit.saturating_add(1))
             );
             let mut statement = connection.prepare_cached(&query)?;
-            let rows = statement.query_map(params_from_iter(&parameters), |row| decode(row, &by, with_cli))?;
-            let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
+            let mut found = statement.query(params_from_iter(&parameters))?;
+            let mut rows = Vec::new();
+            while let Some(row) = found.next()? {
+                let decoded = decode(row, &by, with_cli).map_err(StoreError::from);
+                rows.extend(damage.skip(|| "a row of the usage".to_owned(), decoded)?);
+            }
             let truncated = rows.len() > limit;
             rows.truncate(limit);
             Ok(UsageReport { totals, rows, truncated })

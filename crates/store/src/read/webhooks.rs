@@ -107,7 +107,7 @@ impl Store {
             let mut rows = statement.query(params![numbers, keys, hosts, row::nanos(now), row::limit(limit)])?;
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
-                found.push(due(&sealer, &damage, row)?);
+                found.extend(damage.skip(|| name_of_due(row), due(&sealer, &damage, row))?);
             }
             Ok(found)
         })
@@ -120,7 +120,7 @@ impl Store {
             let next: Option<i64> = connection
                 .prepare_cached(
                     "SELECT min(due) FROM webhooks
-                     WHERE state = 'pending' AND number NOT IN (SELECT value FROM json_each(?1))
+                     WHERE state = 'pending' AND typeof(due) = 'integer' AND number NOT IN (SELECT value FROM json_each(?1))
                          AND key NOT IN (SELECT value FROM json_each(?2))
                          AND key || ' ' || host NOT IN (SELECT value FROM json_each(?3))",
                 )?
@@ -164,6 +164,11 @@ fn name(row: &Row<'_>) -> String {
     format!("a webhook of session {session}")
 }
 
+/// The same for a row of [`Store::due_webhooks`].
+fn name_of_due(row: &Row<'_>) -> String {
+    format!("a webhook of session {}", row.get::<_, String>(9).unwrap_or_default())
+}
+
 fn delivery(sealer: &Sealer, damage: &DamageLog, row: &Row<'_>) -> Result<Delivery, StoreError> {
     let time = |column| row.get::<_, Option<i64>>(column)?.map(row::timestamp).transpose();
     let task = row::task_id(row.get(2)?)?;
@@ -186,13 +191,23 @@ fn delivery(sealer: &Sealer, damage: &DamageLog, row: &Row<'_>) -> Result<Delive
     })
 }
 
+/// Decodes every delivery, so that damaged ones are noted.
+pub(crate) fn scan(connection: &Connection, sealer: &Sealer, damage: &DamageLog) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM webhooks"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        damage.skip(|| name(row), delivery(sealer, damage, row))?;
+    }
+    Ok(())
+}
+
 /// Decodes a delivery. One that is damaged has no target, so it fails and does not block the others.
 fn due(sealer: &Sealer, damage: &DamageLog, row: &Row<'_>) -> Result<Due, StoreError> {
-    let task = row::task_id(row.get(4)?)?;
+    let task = row::task_id(row.get(4).unwrap_or_default())?;
     let session_id = row::session_id(row.get(9).unwrap_or_default());
     let mut due = Due {
         number: row.get(0)?,
-        round: row.get(1)?,
+        round: row.get(1).unwrap_or_default(),
         tries: row.get(2).unwrap_or(u32::MAX),
         id: WebhookId::from_bytes(row.get(3).unwrap_or_default()),
         event: row.get::<_, Option<String>>(5).ok().flatten().unwrap_or_default(),
@@ -202,7 +217,10 @@ fn due(sealer: &Sealer, damage: &DamageLog, row: &Row<'_>) -> Result<Due, StoreE
         key: row.get(10).unwrap_or_default(),
     };
     let columns = || -> Result<([u8; 16], Vec<u8>), rusqlite::Error> {
+        row.get::<_, i64>(1)?;
+        row.get::<_, u32>(2)?;
         row.get::<_, [u8; 16]>(3)?;
+        row.get::<_, i64>(4)?;
         row.get::<_, Option<String>>(5)?;
         row.get::<_, String>(6)?;
         Ok((row.get(8)?, row.get(7)?))

@@ -195,6 +195,8 @@ async fn a_list_reads_the_beginning_of_whatever_is_long() {
         ended.answer = ended.answer.map(|answer| Answer { tools: vec!["Bash".to_owned(); 100_000], ..answer });
         store.commit(vec![Change::UpdateTask(ended.clone())]).await.unwrap();
         let listed = store.listed_task(&first.id).await.unwrap().unwrap();
+        let place = store.task_place(&first.id).await.unwrap().unwrap();
+        assert_eq!((&place.session_id, place.status), (&listed.session_id, listed.status));
         assert_eq!(listed.failure.unwrap().error.chars().count(), LISTED_CHARS + 1);
         assert_eq!(listed.repository.unwrap().summary.unwrap().chars().count(), LISTED_CHARS + 1);
         assert_eq!(listed.answer.unwrap().tools, vec!["Bash"; LISTED_CHARS]);

@@ -131,7 +131,7 @@ fn perform(connection: &Connection, sealer: &Sealer, damage: &DamageLog, work: &
         Work::Commit(changes) => {
             // Check this first, so that a repeated request gets this error whatever else it collides with.
             changes.iter().try_for_each(|change| tasks::check_idempotency(connection, change))?;
-            changes.iter().try_for_each(|change| apply(connection, sealer, change))?;
+            changes.iter().try_for_each(|change| apply(connection, sealer, damage, change))?;
             Ok(changes.iter().map(Change::rows).sum())
         }
         Work::Prune(plan) => retention::prune(connection, plan, damage),
@@ -147,7 +147,7 @@ fn perform(connection: &Connection, sealer: &Sealer, damage: &DamageLog, work: &
     }
 }
 
-fn apply(connection: &Connection, sealer: &Sealer, change: &Change) -> Result<(), StoreError> {
+fn apply(connection: &Connection, sealer: &Sealer, damage: &DamageLog, change: &Change) -> Result<(), StoreError> {
     match change {
         Change::InsertSession(record) => sessions::insert(connection, sealer, record),
         Change::UpdateSession(record) => sessions::update(connection, sealer, record),
@@ -165,13 +165,13 @@ fn apply(connection: &Connection, sealer: &Sealer, change: &Change) -> Result<()
         }
         Change::AppendLines { session, task, lines } => logs::append_lines(connection, *session, task, lines),
         Change::OpenRequest(request) => usage::open(connection, request),
-        Change::SettleRequest { id, charge } => usage::settle(connection, *id, charge),
-        Change::ChargeOpenRequests => usage::charge_open(connection),
+        Change::SettleRequest { id, charge } => usage::settle(connection, damage, *id, charge),
+        Change::ChargeOpenRequests => usage::charge_open(connection, damage),
         Change::AddCliCharge(charge) => usage::add_cli_charge(connection, charge),
         Change::InsertWebhook { id, task, target } => webhooks::insert(connection, sealer, *id, task, target),
-        Change::AttemptedWebhook(attempted) => webhooks::attempted(connection, attempted),
+        Change::AttemptedWebhook(attempted) => webhooks::attempted(connection, damage, attempted),
         Change::ReplayWebhook(id) => webhooks::replay(connection, *id),
-        Change::RecordOrphanVolumes { volumes, now } => orphans::record(connection, volumes, *now),
+        Change::RecordOrphanVolumes { volumes, now } => orphans::record(connection, volumes, *now, damage),
     }
 }
 

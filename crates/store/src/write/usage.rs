@@ -5,6 +5,7 @@ use domain::session::SessionId;
 use domain::usage::{Account, Charge, CliCharge, Cost, Day, OpenRequest, Usage};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::damage::DamageLog;
 use crate::{StoreError, row};
 
 const COLUMNS: &str = "id, day, key, session, task, model, estimate";
@@ -27,12 +28,12 @@ pub(super) fn open(connection: &Connection, request: &OpenRequest) -> Result<(),
     Ok(())
 }
 
-pub(super) fn settle(connection: &Connection, id: u64, charge: &Charge) -> Result<(), StoreError> {
+pub(super) fn settle(connection: &Connection, damage: &DamageLog, id: u64, charge: &Charge) -> Result<(), StoreError> {
     let request = connection
         .prepare_cached(&format!("DELETE FROM open_requests WHERE id = ?1 RETURNING {COLUMNS}"))?
         .query_row([row::integer(id)], |row| Ok(decode(row)))
-        .optional()?
-        .transpose()?;
+        .optional()?;
+    let request = request.map(|request| damage.skip(|| request_name(id), request)).transpose()?.flatten();
     match request {
         // A request that was never sent costs nothing.
         Some(request) if charge.usage.requests > 0 || charge.cost > Cost::ZERO => {
@@ -42,12 +43,14 @@ pub(super) fn settle(connection: &Connection, id: u64, charge: &Charge) -> Resul
     }
 }
 
-pub(super) fn charge_open(connection: &Connection) -> Result<(), StoreError> {
+/// A damaged row is removed without a charge, because nobody knows whose it is.
+pub(super) fn charge_open(connection: &Connection, damage: &DamageLog) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(&format!("DELETE FROM open_requests RETURNING {COLUMNS}"))?;
     let mut rows = statement.query([])?;
     let mut requests = Vec::new();
     while let Some(row) = rows.next()? {
-        requests.push(decode(row)?);
+        let id = row.get(0).map(row::unsigned)?;
+        requests.extend(damage.skip(|| request_name(id), decode(row))?);
     }
     for request in requests {
         let charge = Charge {
@@ -113,6 +116,21 @@ fn write(connection: &Connection, request: &OpenRequest, charge: &Charge, assume
         add.execute(params![Account::to_string(&account), row::cost(charge.cost), row::cost(assumed)])?;
     }
     Ok(())
+}
+
+/// Decodes every open request, so that damaged ones are noted.
+pub(crate) fn scan(connection: &Connection, damage: &DamageLog) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM open_requests"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let id = row.get(0).map(row::unsigned)?;
+        damage.skip(|| request_name(id), decode(row))?;
+    }
+    Ok(())
+}
+
+fn request_name(id: u64) -> String {
+    format!("the reservation {id} of a model request")
 }
 
 fn decode(row: &Row<'_>) -> Result<OpenRequest, StoreError> {

@@ -5,6 +5,7 @@ use domain::task::{TaskRecord, TaskStatus};
 use domain::webhook::{Attempt, Attempted, Outcome, Target, WebhookId};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::damage::DamageLog;
 use crate::seal::{Place, Sealer};
 use crate::{StoreError, row};
 
@@ -54,13 +55,22 @@ pub(super) fn make_due(connection: &Connection, record: &TaskRecord) -> Result<(
 
 /// Records an attempt. It has no effect if the delivery no longer exists. A delivery that was replayed during the
 /// attempt keeps the attempt and stays due.
-pub(super) fn attempted(connection: &Connection, attempted: &Attempted) -> Result<(), StoreError> {
+pub(super) fn attempted(connection: &Connection, damage: &DamageLog, attempted: &Attempted) -> Result<(), StoreError> {
+    let written = write_attempt(connection, attempted);
+    // A damaged row cannot be written. Without it the delivery ends.
+    if damage.skip(|| format!("the webhook in row {}", attempted.number), written)?.is_none() {
+        connection.prepare_cached("DELETE FROM webhooks WHERE number = ?1")?.execute([attempted.number])?;
+    }
+    Ok(())
+}
+
+fn write_attempt(connection: &Connection, attempted: &Attempted) -> Result<(), StoreError> {
     let kept: Option<String> = connection
         .prepare_cached("SELECT attempts FROM webhooks WHERE number = ?1")?
-        .query_row([attempted.number], |row| row.get(0))
+        .query_row([attempted.number], |row| Ok(row.get(0).unwrap_or_default()))
         .optional()?;
     let Some(kept) = kept else { return Ok(()) };
-    // Damaged attempts are replaced, so that the delivery ends.
+    // Damaged attempts and rounds are replaced, so that the delivery ends.
     let mut attempts: Vec<Attempt> = row::json(&kept).unwrap_or_default();
     attempts.push(attempted.attempt.clone());
     attempts.drain(..attempts.len().saturating_sub(Attempt::KEPT));
@@ -73,7 +83,8 @@ pub(super) fn attempted(connection: &Connection, attempted: &Attempted) -> Resul
     };
     connection
         .prepare_cached(
-            "UPDATE webhooks SET state = ?3, due = ?4, ended = ?5, tries = tries + 1 WHERE number = ?1 AND round = ?2",
+            "UPDATE webhooks SET state = ?3, due = ?4, ended = ?5, tries = tries + 1, round = ?2
+             WHERE number = ?1 AND (round = ?2 OR typeof(round) <> 'integer')",
         )?
         .execute(params![attempted.number, attempted.round, state, due, ended])?;
     connection

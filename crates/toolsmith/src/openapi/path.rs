@@ -46,7 +46,7 @@ pub(super) fn parse(template: &str) -> Result<ParsedPath, &'static str> {
                     rest = &after[1..];
                 }
             }
-            // A fragment only tells two operations of one path apart.
+            // A fragment only distinguishes two operations of one path.
             b'#' => {
                 rest = "";
             }

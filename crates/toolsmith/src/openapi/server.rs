@@ -49,7 +49,7 @@ impl<'a> TargetApis<'a> {
         api
     }
 
-    /// A word that tells an address from the document's own: the first label of its host, or the end of its path.
+    /// A word that distinguishes an address from the document's own: the first label of its host, or the end of its path.
     fn mark(&self, wanted: &str) -> String {
         let own = address(&self.document["servers"]).and_then(|own| Url::parse(&own).ok());
         let Ok(wanted) = Url::parse(wanted) else { return slug(wanted) };

@@ -68,14 +68,21 @@ pub(super) async fn commit(
     Ok(Json(json!({ "sha": commit, "tree": { "sha": tree.trim() } })))
 }
 
-/// `GET /repos/OWNER/NAME/git/trees/TREE`, one level.
+#[derive(Deserialize)]
+pub(super) struct Depth {
+    recursive: Option<String>,
+}
+
+/// `GET /repos/OWNER/NAME/git/trees/TREE`, one level, or all with `?recursive=1`.
 pub(super) async fn tree(
     AppState(state): AppState<Arc<State>>,
     Extension(token): Extension<Token>,
     Path((owner, name, tree)): Path<(String, String, String)>,
+    Query(Depth { recursive }): Query<Depth>,
 ) -> Result<Json<Value>, ForgeError> {
     let repository = state.find(&token, &format!("{owner}/{name}")).ok_or(ForgeError::NotFound)?;
-    let listed = run(&state, &repository, &["ls-tree", &tree]).await?;
+    let listing: &[&str] = if recursive.is_some() { &["ls-tree", "-r", "-t", &tree] } else { &["ls-tree", &tree] };
+    let listed = run(&state, &repository, listing).await?;
     let most = state.tree_limit();
     let entry = |entry: TreeEntry<'_>| {
         let TreeEntry { mode, kind, object, name } = entry;

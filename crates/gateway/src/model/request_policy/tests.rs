@@ -4,6 +4,24 @@ fn contents(body: &str) -> Result<Contents, PolicyViolation> {
     check(body.as_bytes()).map(|checked| checked.contents)
 }
 
+fn price(field: &str) -> PolicyViolation {
+    PolicyViolation::Price { field: field.to_owned() }
+}
+
+#[test]
+fn a_refusal_names_its_field() {
+    let long = format!(r#"{{"model":"{}"}}"#, "m".repeat(2000));
+    for (body, field) in [
+        (r#"{"batch_hint":1}"#, "batch_hint: "),
+        (r#"{"messages":[{"service_tier":"priority"}]}"#, "service_tier: "),
+        (r#"{"context_management":{"edits":[{"type":"compact_20260112"}]}}"#, "context_management: "),
+        (long.as_str(), "model: at most 256 characters"),
+    ] {
+        let sentence = contents(body).unwrap_err().to_string();
+        assert!(sentence.starts_with(field), "{sentence}");
+    }
+}
+
 #[test]
 fn what_the_api_would_fetch_is_found_wherever_it_stands() {
     let message = |content: &str| format!(r#"{{"model":"m","messages":[{{"role":"user","content":{content}}}]}}"#);
@@ -28,14 +46,14 @@ fn what_the_api_would_fetch_is_found_wherever_it_stands() {
         ),
         (r#"{"tools":[{"type":"code_execution_20250522"}]}"#.to_owned(), PolicyViolation::Tool),
         (r#"{"tools":[{"type":"custom","type":"mcp_toolset"}]}"#.to_owned(), PolicyViolation::Tool),
-        (r#"{"model":"m","speed":"fast"}"#.to_owned(), PolicyViolation::Price),
-        (r#"{"model":"m","sp\u0065ed":"fast"}"#.to_owned(), PolicyViolation::Price),
-        (r#"{"model":"m","inference_geo":"us"}"#.to_owned(), PolicyViolation::Price),
-        (r#"{"model":"m","service_tier":"auto"}"#.to_owned(), PolicyViolation::Price),
-        (r#"{"model":"m","service_tier":["standard_only"]}"#.to_owned(), PolicyViolation::Price),
-        (r#"{"model":"m","compaction":{}}"#.to_owned(), PolicyViolation::Price),
-        (r#"{"model":"m","fallbacks":[{"model":"n"}]}"#.to_owned(), PolicyViolation::Price),
-        (r#"{"context_management":{"edits":[{"type":"compact_20260112"}]}}"#.to_owned(), PolicyViolation::Price),
+        (r#"{"model":"m","speed":"fast"}"#.to_owned(), price("speed")),
+        (r#"{"model":"m","sp\u0065ed":"fast"}"#.to_owned(), price("speed")),
+        (r#"{"model":"m","inference_geo":"us"}"#.to_owned(), price("inference_geo")),
+        (r#"{"model":"m","service_tier":"auto"}"#.to_owned(), price("service_tier")),
+        (r#"{"model":"m","service_tier":["standard_only"]}"#.to_owned(), price("service_tier")),
+        (r#"{"model":"m","compaction":{}}"#.to_owned(), price("compaction")),
+        (r#"{"model":"m","fallbacks":[{"model":"n"}]}"#.to_owned(), price("fallbacks")),
+        (r#"{"context_management":{"edits":[{"type":"compact_20260112"}]}}"#.to_owned(), PolicyViolation::Compaction),
         ("not JSON".to_owned(), PolicyViolation::Unreadable),
         (message(&format!("{}{}", "[".repeat(200), "]".repeat(200))), PolicyViolation::Unreadable),
     ] {
@@ -82,12 +100,12 @@ fn what_changes_the_price_is_found_wherever_it_stands() {
         r#"{"tools":[{"name":"a","cache_control":{"fallbacks":[{"model":"m"}]}}]}"#,
         r#"{"context_management":{"edits":[{"type":"clear_thinking_20251015","speed":"fast"}]}}"#,
         r#"{"provider_options":{"anthropic":{"service_tier":"priority"}}}"#,
-        // Fields of a later version whose names tell that they have a price of their own.
+        // Fields of a later version whose names show that they have their own price.
         r#"{"processing_tier":"turbo"}"#,
         r#"{"fast_mode":true}"#,
         r#"{"Priority":1}"#,
     ] {
-        assert_eq!(contents(body), Err(PolicyViolation::Price), "{body}");
+        assert!(matches!(contents(body), Err(PolicyViolation::Price { .. })), "{body}");
     }
     for body in [
         r#"{"messages":[{"content":[{"type":"tool_use","input":{"speed":"fast","service_tier":"x"}}]}]}"#,

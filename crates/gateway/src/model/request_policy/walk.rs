@@ -109,8 +109,9 @@ impl<'a> Walk<'a> {
     }
 
     fn find<E: serde::de::Error>(&mut self, violation: PolicyViolation) -> E {
+        let error = E::custom(&violation);
         *self.found = Some(violation);
-        E::custom(violation)
+        error
     }
 
     fn treatment(&self, key: &str) -> Treatment {
@@ -118,7 +119,7 @@ impl<'a> Walk<'a> {
             // A call's arguments and a schema are the agent's own text, which the API does not interpret.
             (Place::Content, "input") | (Place::Tools, "input_examples") => Treatment::Skip,
             (Place::Tools | Place::Options, key) if key.ends_with("schema") => Treatment::Skip,
-            (_, key) if PRICED.iter().any(|(field, _)| *field == key) => Treatment::Refuse(PolicyViolation::Price),
+            (_, key) if PRICED.iter().any(|(field, _)| *field == key) => Treatment::Refuse(price(key)),
             (Place::Top, key) if CONNECTORS.contains(&key) => Treatment::Refuse(PolicyViolation::Connector),
             (Place::Top, key) if BETAS.contains(&key) => Treatment::Refuse(PolicyViolation::Betas),
             (Place::Top, "context_management") | (Place::Context, _) => Treatment::Read(Place::Context),
@@ -156,7 +157,7 @@ impl<'a> Walk<'a> {
             (Place::Source, "data" | "media_type" | "type") => source.read(key, map.next_value::<&RawValue>()?),
             (Place::Top, "model") => {
                 if map.next_value::<&RawValue>()?.get().len() > MAX_MODEL_BYTES {
-                    return Err(self.find(PolicyViolation::Unreadable));
+                    return Err(self.find(PolicyViolation::ModelName));
                 }
             }
             (Place::Top, key) if !is_known(key) => {
@@ -164,7 +165,7 @@ impl<'a> Walk<'a> {
                 if !is_null(value) {
                     let name = key.to_ascii_lowercase();
                     if PRICED_WORDS.iter().any(|word| name.contains(word)) {
-                        return Err(self.find(PolicyViolation::Price));
+                        return Err(self.find(price(key)));
                     }
                     self.add_unknown(key);
                     let mut inside = serde_json::Deserializer::from_str(value.get());
@@ -179,8 +180,7 @@ impl<'a> Walk<'a> {
     fn add_unknown(&mut self, field: &str) {
         self.checked.contents.unknown_fields += 1;
         if self.checked.unknown_fields.len() < MAX_NAMES {
-            let name = field.chars().filter(|c| !c.is_control()).take(MAX_NAME_CHARS).collect();
-            self.checked.unknown_fields.push(name);
+            self.checked.unknown_fields.push(shortened(field));
         }
     }
 
@@ -229,7 +229,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 }
                 Treatment::Refuse(violation) => {
                     let value = map.next_value::<&RawValue>()?;
-                    if !is_harmless(violation, &key, value) {
+                    if !is_harmless(&violation, &key, value) {
                         return Err(self.find(violation));
                     }
                 }
@@ -251,7 +251,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_str<E: serde::de::Error>(mut self, text: &str) -> Result<(), E> {
         if self.place == Place::Context && text.starts_with(COMPACTION) {
-            return Err(self.find(PolicyViolation::Price));
+            return Err(self.find(PolicyViolation::Compaction));
         }
         Ok(())
     }
@@ -284,16 +284,30 @@ fn is_known(field: &str) -> bool {
         || PRICED.iter().any(|(priced, _)| *priced == field)
 }
 
+/// The refusal of a field that may change the price.
+fn price(field: &str) -> PolicyViolation {
+    PolicyViolation::Price { field: shortened(field) }
+}
+
+fn shortened(field: &str) -> String {
+    field.chars().filter(|c| !c.is_control()).take(MAX_NAME_CHARS).collect()
+}
+
 /// Returns true if a refused field has its default value.
-fn is_harmless(violation: PolicyViolation, field: &str, value: &RawValue) -> bool {
+fn is_harmless(violation: &PolicyViolation, field: &str, value: &RawValue) -> bool {
     match violation {
-        PolicyViolation::Price => {
+        PolicyViolation::Price { .. } => {
             let usual = PRICED.iter().filter(|(priced, _)| *priced == field).flat_map(|(_, usual)| *usual);
             is_null(value) || short_text(value).is_some_and(|text| usual.into_iter().any(|usual| *usual == text))
         }
         PolicyViolation::Connector => is_null(value),
         PolicyViolation::Betas => is_null(value) || are_seen(value),
-        PolicyViolation::Url | PolicyViolation::File | PolicyViolation::Tool | PolicyViolation::Unreadable => false,
+        PolicyViolation::Url
+        | PolicyViolation::File
+        | PolicyViolation::Tool
+        | PolicyViolation::Compaction
+        | PolicyViolation::ModelName
+        | PolicyViolation::Unreadable => false,
     }
 }
 

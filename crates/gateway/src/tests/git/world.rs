@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use forge::{GitHub, GitHubCredential, GitHubSettings};
 use mock_api::forge::{Forge, Seed, SeedEntry, Token};
@@ -11,6 +12,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
+use crate::sandbox::SandboxGateway;
 use crate::{Credentials, Gateway, GatewaySettings, Prices, PushPolicy, RepositoryAccess, Workflows};
 
 pub(super) const TOKEN: &str = "ghp_never_in_a_sandbox";
@@ -18,6 +20,7 @@ pub(super) const TOKEN: &str = "ghp_never_in_a_sandbox";
 pub(super) struct World {
     pub(super) forge: Forge,
     directory: TempDir,
+    pub(super) sandbox: Arc<SandboxGateway>,
     port: u16,
 }
 
@@ -54,7 +57,8 @@ impl World {
             known: vec![base],
             workflows,
         };
-        World { port: serve(access).await, forge, directory }
+        let (sandbox, port) = serve(access).await;
+        World { forge, directory, sandbox, port }
     }
 
     /// Runs a shell in which git finds the forge at the gateway.
@@ -120,7 +124,7 @@ impl World {
 }
 
 /// A gateway for one sandbox, on a port instead of in its container.
-async fn serve(access: RepositoryAccess) -> u16 {
+async fn serve(access: RepositoryAccess) -> (Arc<SandboxGateway>, u16) {
     let settings = GatewaySettings::new(Url::parse("http://127.0.0.1:9").unwrap(), Prices::load(None).unwrap());
     let tracker = TaskTracker::new();
     let gateway = Gateway::new(settings, Credentials::new(None, None), tracker.clone()).unwrap();
@@ -128,11 +132,12 @@ async fn serve(access: RepositoryAccess) -> u16 {
     sandbox.set_repository(access);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
+    let served = Arc::clone(&sandbox);
     tracker.clone().spawn(async move {
         let _gateway = gateway;
         while let Ok((stream, _)) = listener.accept().await {
-            tracker.spawn(std::sync::Arc::clone(&sandbox).serve(stream));
+            tracker.spawn(Arc::clone(&served).serve(stream));
         }
     });
-    port
+    (sandbox, port)
 }

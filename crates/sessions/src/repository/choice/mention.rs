@@ -18,7 +18,29 @@ pub(super) enum Clarity {
 }
 
 /// The repositories that a prompt names.
-pub(super) struct Mentions(Vec<(Clarity, RepositoryName)>);
+pub(super) struct Mentions {
+    found: Vec<Mention>,
+    /// The role of the words that are being read.
+    role: Role,
+}
+
+struct Mention {
+    clarity: Clarity,
+    name: RepositoryName,
+    role: Role,
+}
+
+/// The part of a name in its sentence, as far as the word before it shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    /// `like acme-web`
+    Reference,
+    /// `compare acme-api`
+    #[default]
+    Unknown,
+    /// `in acme-api`
+    Place,
+}
 
 /// The form of a word with a slash.
 #[derive(Clone, Copy)]
@@ -37,24 +59,42 @@ const DEFINITE: [&str; 8] = ["the", "our", "my", "your", "its", "their", "this",
 /// Articles that speak of a kind of repository, not of a certain one: `a test repo`.
 const INDEFINITE: [&str; 8] = ["a", "an", "any", "another", "each", "every", "new", "some"];
 
+/// Words before the place of the work, in some languages.
+const PLACE: [&str; 12] = ["in", "into", "inside", "within", "to", "onto", "im", "en", "dans", "em", "nel", "nella"];
+/// Words before a model for the work, or before its source.
+const REFERENCE: [&str; 9] = ["like", "as", "unlike", "from", "than", "see", "wie", "comme", "como"];
+/// Words that give the next name the part of the one before: `in acme-api and acme-web`.
+const CONJUNCTIONS: [&str; 6] = ["and", "or", "und", "oder", "et", "y"];
+
 impl Mentions {
     pub(super) fn find(prompt: &str, known: &[Repository], forge: &ForgeAddress) -> Mentions {
         let tokens = tokens(prompt);
-        let mut found = Mentions(Vec::new());
+        let mut mentions = Mentions { found: Vec::new(), role: Role::default() };
         for (number, token) in tokens.iter().enumerate() {
+            mentions.role = role(&tokens, number, mentions.role);
             match forge.read(token.text) {
-                Link::Repository(name) => found.0.push((Clarity::Full, name)),
-                Link::NoLink if !token.is_link => found.word(&tokens, number, known),
+                Link::Repository(name) => mentions.push(Clarity::Full, name),
+                Link::NoLink if !token.is_link => mentions.word(&tokens, number, known),
                 Link::Other | Link::NoLink => {}
             }
         }
-        found
+        mentions
+    }
+
+    fn push(&mut self, clarity: Clarity, name: RepositoryName) {
+        self.found.push(Mention { clarity, name, role: self.role });
+    }
+
+    /// The strongest role of a repository.
+    pub(super) fn role_of(&self, name: &RepositoryName) -> Role {
+        let roles = self.found.iter().filter(|mention| mention.name == *name).map(|mention| mention.role);
+        roles.max().unwrap_or_default()
     }
 
     /// The repositories that are named this clearly, each once.
     pub(super) fn of(&self, clarity: Clarity) -> Vec<RepositoryName> {
         let mut names: Vec<RepositoryName> = Vec::new();
-        for (_, name) in self.0.iter().filter(|(found, _)| *found == clarity) {
+        for Mention { name, .. } in self.found.iter().filter(|mention| mention.clarity == clarity) {
             if !names.contains(name) {
                 names.push(name.clone());
             }
@@ -102,7 +142,7 @@ impl Mentions {
                     (false, true) if !is_noun || begins_with(name, repository.full_name.owner()) => Clarity::Likely,
                     (false, true | false) => Clarity::Weak,
                 };
-                self.0.push((clarity, repository.full_name.clone()));
+                self.push(clarity, repository.full_name.clone());
             }
         }
     }
@@ -115,9 +155,9 @@ impl Mentions {
             let is_known = known.iter().any(|repository| repository.full_name == name);
             let is_whole = !name.owner().is_empty() && !name.name().is_empty();
             match form {
-                Form::Package if is_known => self.0.push((Clarity::Weak, name)),
-                Form::Plain if is_known => self.0.push((Clarity::Full, name)),
-                Form::Numbered if is_whole => self.0.push((Clarity::Full, name)),
+                Form::Package if is_known => self.push(Clarity::Weak, name),
+                Form::Plain if is_known => self.push(Clarity::Full, name),
+                Form::Numbered if is_whole => self.push(Clarity::Full, name),
                 Form::Package | Form::Plain | Form::Numbered => {}
             }
             return;
@@ -128,8 +168,25 @@ impl Mentions {
         if let Ok(name) = format!("{owner}/{name}").parse::<RepositoryName>()
             && known.iter().any(|repository| repository.full_name == name)
         {
-            self.0.push((Clarity::Likely, name));
+            self.push(Clarity::Likely, name);
         }
+    }
+}
+
+/// The role of a name at this place. `before` is that of the token before.
+fn role(tokens: &[Token<'_>], number: usize, before: Role) -> Role {
+    let is_one_of = |word: &str, words: &[&str]| words.iter().any(|one| one.eq_ignore_ascii_case(word));
+    let Some(previous) = number.checked_sub(1).map(|previous| tokens[previous].text) else { return Role::Unknown };
+    // The part of a sentence ends with it.
+    let ends = tokens[number].gap.contains(['.', ';', ':', '!', '?', '\n']);
+    // `in the acme-api repo and our repository acme-web`
+    let joins = |word: &str| is_one_of(word, &CONJUNCTIONS) || is_one_of(word, &REPOSITORY_WORDS);
+    match previous {
+        _ if ends => Role::Unknown,
+        word if is_one_of(word, &PLACE) => Role::Place,
+        word if is_one_of(word, &REFERENCE) => Role::Reference,
+        word if joins(word) || joins(tokens[number].text) || is_one_of(word, &DEFINITE) => before,
+        _ => Role::Unknown,
     }
 }
 

@@ -40,6 +40,7 @@ fn chosen(prompt: &str) -> Choice {
 fn of(prompt: &str) -> Vec<String> {
     match chosen(prompt) {
         Choice::One(name) => vec![name.to_string()],
+        Choice::Tie(candidates) => candidates.iter().map(|candidate| format!("= {}", candidate.name)).collect(),
         Choice::Open(candidates) => candidates.iter().map(|candidate| format!("? {}", candidate.name)).collect(),
     }
 }
@@ -85,15 +86,37 @@ fn a_repository_that_is_named_clearly_is_chosen() {
 }
 
 #[test]
-fn several_repositories_are_all_candidates() {
+fn equally_clear_repositories_are_a_tie() {
     for (prompt, candidates) in [
         ("Mend the links in the docs repo", &["acme/docs", "other/docs"][..]),
+        ("Compare acme/acme-api with acme/acme-web", &["acme/acme-api", "acme/acme-web"]),
+        ("acme-api and acme-web need a README", &["acme/acme-api", "acme/acme-web"]),
+        ("Fix the login in acme-api or acme-web", &["acme/acme-api", "acme/acme-web"]),
+        ("Fix the login in the acme-api repo and the billing repository", &["acme/acme-api", "acme/billing"]),
+        ("Fix the login in acme/acme-api. Add a test in acme/acme-web.", &["acme/acme-api", "acme/acme-web"]),
+        ("Mend acme/docs/a.md and acme/acme-api/b.md", &["acme/docs", "acme/acme-api"]),
+        (
+            "https://github.com/acme/docs/issues/3 and https://github.com/acme/billing/pull/1",
+            &["acme/docs", "acme/billing"],
+        ),
+        ("Behebe den Fehler im acme-api oder acme-web", &["acme/acme-api", "acme/acme-web"]),
+    ] {
+        let candidates: Vec<String> = candidates.iter().map(|name| format!("= {name}")).collect();
+        assert_eq!(of(prompt), candidates, "{prompt}");
+    }
+}
+
+#[test]
+fn several_repositories_in_different_roles_are_all_candidates() {
+    for (prompt, candidates) in [
+        ("Fix the login in acme/acme-api, like acme/acme-web does", &["acme/acme-api", "acme/acme-web"][..]),
+        ("Fix acme-api like acme-web", &["acme/acme-api", "acme/acme-web"]),
+        ("Fix acme/acme-api and somebody/else#7", &["acme/acme-api", "somebody/else"]),
         ("Copy the header of acme-web to acme-api", &["acme/acme-web", "acme/acme-api"]),
         ("Move it from acme/docs to other/docs", &["acme/docs", "other/docs"]),
         ("Do https://github.com/acme/docs/issues/3 in the acme-api repo", &["acme/docs", "acme/acme-api"]),
         ("Like https://github.com/up/stream/issues/3, in acme-api", &["up/stream", "acme/acme-api"]),
         ("Do in acme-api what acme/old did", &["acme/old", "acme/acme-api"]),
-        ("Mend acme/docs/a.md and acme/acme-api/b.md", &["acme/docs", "acme/acme-api"]),
     ] {
         let candidates: Vec<String> = candidates.iter().map(|name| format!("? {name}")).collect();
         assert_eq!(of(prompt), candidates, "{prompt}");
@@ -142,7 +165,7 @@ fn the_forges_own_address_decides_about_links() {
         ForgeAddress::new("http://127.0.0.1:4000".parse().unwrap(), "http://127.0.0.1:4000/api/v3".parse().unwrap());
     let one = |prompt: &str| match choose(prompt, &[], &forge) {
         Choice::One(name) => Some(name.to_string()),
-        Choice::Open(_) => None,
+        Choice::Tie(_) | Choice::Open(_) => None,
     };
     assert_eq!(one("http://127.0.0.1:4000/acme/docs/pull/7").as_deref(), Some("acme/docs"));
     assert_eq!(one("https://github.com/acme/docs/pull/7"), None);

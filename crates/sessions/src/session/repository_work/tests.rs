@@ -78,3 +78,20 @@ async fn a_task_whose_work_cannot_be_handed_in_fails_before_its_blockers_do() {
         assert_eq!((record.status, status), (TaskStatus::Failed, TaskStatus::Failed));
     }
 }
+
+#[tokio::test]
+async fn a_task_that_failed_by_itself_names_the_work_that_was_not_handed_in() {
+    let (_directory, _store, mut durable) = test_durable();
+    let mut tasks = working(&mut durable);
+    let running = tasks.running_mut().unwrap();
+    running.accept(&running.prompt().to_string());
+    let mut record = tasks.take_accepted().unwrap().complete(UsageSnapshot::default(), None, None);
+    record.status = TaskStatus::Failed;
+    record.failure = Some(Failure::new(ErrorType::Timeout, "it took too long"));
+    tasks.write_end(record, EndedBy::Request, &mut durable);
+    let pushed = Failure::new(ErrorType::CapacityReached, "what was pushed is on the branch claude/1");
+    let record = concluded(WoundUp { pull: None, failure: Some(pushed) }, &mut tasks, &mut durable).await;
+    let failure = record.failure.unwrap();
+    assert_eq!(failure.error_type, ErrorType::Timeout);
+    assert_eq!(failure.error, "it took too long; what was pushed is on the branch claude/1");
+}

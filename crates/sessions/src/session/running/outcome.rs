@@ -1,4 +1,4 @@
-//! The outcome of a turn: the task completes, fails, or its agent is asked once more.
+//! The outcome of a turn: the task completes, fails, or its agent is asked again.
 
 use agent_template::output::find_object;
 use agent_template::schema::OutputSchema;
@@ -16,7 +16,7 @@ pub(crate) enum TurnOutcome {
         output: Option<Value>,
         response: Option<String>,
     },
-    /// The agent is asked once more, for an answer that fits the schema.
+    /// The agent is asked again for an answer that matches the schema.
     Repair {
         schema_error: String,
     },
