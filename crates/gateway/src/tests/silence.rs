@@ -50,7 +50,7 @@ async fn stopping_after(answer: String, then: Then) -> (SocketAddr, Arc<AtomicUs
 /// A gateway whose outages last no longer than one short answer.
 fn impatient(upstream: SocketAddr) -> World {
     let mut setup = Setup::before(upstream);
-    let (left_to_cli, answer) = (Duration::ZERO, Duration::from_millis(50));
+    let (left_to_cli, answer) = (Duration::ZERO, Duration::from_millis(500));
     setup.settings.outage = OutageBounds { left_to_cli, total: Duration::ZERO, pause: Duration::ZERO, answer };
     setup.open()
 }
