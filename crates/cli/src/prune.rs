@@ -196,6 +196,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
+        EngineLease::acquire(Arc::new(engine.clone()), instance.clone(), holder.clone()).await.unwrap();
         let refused = tokio::select! {
             refused = run(&engine, options(data_dir.path(), true)) => refused.unwrap_err(),
             () = renewed => unreachable!(),

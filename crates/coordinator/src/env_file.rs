@@ -58,9 +58,7 @@ pub(super) fn examine(file: &EnvFile, command: &Command) -> Result<Vec<String>, 
     let left_out = file.unreadable.iter().map(|line| format!(".env: {line} is left out: {QUOTES}"));
     let unset = file.unset.iter().map(|reference| {
         let UnsetReference { name, variable } = reference;
-        format!(
-            "{name} in .env lacks a part: ${variable} stands for the variable {variable}, which is not set; {QUOTES}"
-        )
+        format!("{name} in .env lacks a part: `${variable}` stands for a variable that is not set; {QUOTES}")
     });
     Ok(misspelt.chain(left_out).chain(unset).collect())
 }

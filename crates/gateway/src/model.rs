@@ -106,6 +106,8 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         return model_error(StatusCode::NOT_FOUND, "not_found_error", &message);
     };
     let open = OpenRequest::new(&sandbox.activity_tracker);
+    // The next task may be about to begin.
+    sandbox.request_gate.until_free().await;
     // Without a task no key is known whose share of the room the body would take.
     let Some(task) = sandbox.meter.running() else {
         discard(sandbox, body).await;

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use observe::telemetry::TaskTrace;
 
 use super::world::*;
-use crate::{AssignedTask, Assignee, Credential, CredentialKind, Credentials, GatewayFailure, SessionAccess};
+use crate::{AssignedTask, Assignee, Credential, CredentialKind, Credentials, GatewayFailure, SessionAccess, TaskEnd};
 
 fn smuggling() -> http::Request<http_body_util::Full<bytes::Bytes>> {
     let mut request = request("POST", "/v1/messages?beta=true", ASK);
@@ -180,6 +180,8 @@ fn assignee(payer: Option<Payer>) -> Assignee {
 async fn a_request_that_was_held_is_sent_for_the_task_that_the_sandbox_is_assigned_to() {
     let server = Server::answering().await;
     let world = Setup::before(server.address).open();
+    // The task before has ended, so no task runs while the request is held.
+    world.sandbox.end_task(TaskEnd::Own);
     world.sandbox.hold_requests();
     let assign = async {
         while !world.sandbox.was_asked() {

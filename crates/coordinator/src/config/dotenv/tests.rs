@@ -42,8 +42,10 @@ fn the_last_of_several_lines_counts() {
 #[test]
 fn a_reference_to_nothing_is_named() {
     let (values, file) = of("A=pa$word\nB='pa$word'\nC=pa\\$word\nD=$HOME\nE=${A}x\nF=5$\n");
-    assert_eq!((&*values["B"], &*values["C"], &*values["F"]), ("pa$word", "pa$word", "5$"));
-    assert_eq!(file.unset, [UnsetReference { name: "A".to_owned(), variable: "word".to_owned() }]);
+    assert_eq!((&*values["B"], &*values["C"], &*values["F"]), ("pa$word", "pa$word", "5"));
+    let unset = [("A", "word"), ("F", "")];
+    let unset = unset.map(|(name, variable)| UnsetReference { name: name.to_owned(), variable: variable.to_owned() });
+    assert_eq!(file.unset, unset);
 }
 
 #[test]
