@@ -88,6 +88,6 @@ async fn a_misspelt_setting_in_the_env_file_is_pointed_out() {
     std::fs::write(&env_file, "PORT=1\nWEBHOOK_SECRET=\"whsec_hidden and open\n").unwrap();
     let ran = run_with(directory.path(), &["tasks"], &[]).await;
     assert_eq!(ran.code, 64, "{ran:#?}");
-    assert!(ran.err.contains("the line that begins with \"WEBHOOK_SECRET\""), "{ran:#?}");
+    assert!(ran.err.contains("line 2 (WEBHOOK_SECRET) cannot be read"), "{ran:#?}");
     assert!(!ran.err.contains("hidden"), "{ran:#?}");
 }
