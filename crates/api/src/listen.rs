@@ -60,8 +60,8 @@ const PATIENCE: Patience = Patience {
     stall: Duration::from_secs(30),
 };
 
-/// The maximum size of request line and headers together. A larger head gets 431.
-/// So much of a half-sent head, and of an answer that is not read, may be in memory for each connection.
+/// The maximum size of request line and headers together. A larger head gets 431. As much of a half-sent head, and of an answer
+/// that is not read, may be in memory for each connection.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// Browsers send about twenty.

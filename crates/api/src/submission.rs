@@ -52,7 +52,8 @@ pub(super) fn invalid_session(error: InvalidSessionId) -> ApiError {
     ApiError::invalid(format!("sessionId: {error}"))
 }
 
-/// Checks the body of `POST /task`. Whether the session may be made is checked later: its id may be from an earlier version. An error names the member, or the allowed forms.
+/// Checks the body of `POST /task`. An error names the member, or the allowed forms. The caller of this function checks
+/// [`SessionId::check_new`] if no session has the id.
 pub(super) fn check(
     body: TaskBody,
     caller: &Caller,

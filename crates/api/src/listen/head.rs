@@ -59,8 +59,7 @@ impl Expecting {
 }
 
 /// A connection that fails with `TimedOut` if a head takes too long, or if its client reads nothing of an answer for too long. The
-/// time of the first head starts at once. If it is shut down
-/// in the middle of a request, it lingers. It counts as a connection for as long as it is open, also as a WebSocket.
+/// time of the first head starts at once. If it is shut down in the middle of a request, it lingers. It counts as a connection for as long as it is open, also as a WebSocket.
 pub(super) struct HeadBound<S> {
     stream: S,
     _place: ConnectionPlace,

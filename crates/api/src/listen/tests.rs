@@ -159,10 +159,10 @@ async fn a_client_that_reads_nothing_of_its_answer_is_disconnected() {
 #[tokio::test]
 async fn a_client_that_reads_slowly_gets_its_whole_answer() {
     let large = b"GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    let patience = Patience { stall: 10 * SHORT, ..PATIENCE };
+    let patience = Patience { stall: 20 * SHORT, ..PATIENCE };
     let (mut client, tracker) = connect(patience, large, &CancellationToken::new()).await;
     let mut read = 0;
-    let mut piece = vec![0; 64 * 1024];
+    let mut piece = vec![0; 32 * 1024];
     loop {
         sleep(SHORT).await;
         match client.read(&mut piece).await.unwrap() {

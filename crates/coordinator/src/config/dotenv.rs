@@ -24,7 +24,7 @@ pub struct EnvFile {
 pub struct UnreadableLine {
     /// From 1.
     pub number: usize,
-    /// What stands before `=`, if that can only be a name.
+    /// The text before `=`, if it can only be a name.
     pub name: Option<String>,
 }
 
@@ -110,7 +110,7 @@ fn unset_references(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<UnsetRef
         let variables = after.filter_map(|rest| {
             let rest = rest.strip_prefix('{').unwrap_or(rest);
             let end = rest.find(|one: char| !one.is_ascii_alphanumeric() && one != '_').unwrap_or(rest.len());
-            // What is longer may be a part of a secret.
+            // A longer name may be a part of a secret.
             (end <= MAX_NAME).then(|| rest[..end].to_owned())
         });
         variables.map(move |variable| UnsetReference { name: name.clone(), variable }).collect::<Vec<_>>()

@@ -290,4 +290,4 @@ fn is_in_preparation(record: &TaskRecord) -> bool {
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(crate) use tests::{test_checkout, test_record, test_tasks};
+pub(crate) use tests::{test_checkout, test_record, test_submission, test_tasks};

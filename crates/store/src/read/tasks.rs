@@ -20,7 +20,7 @@ pub const LISTED_CHARS: usize = 2000;
 /// The size up to which SQLite hands over a JSON column as it is. A longer one is cut before it leaves SQLite.
 const PLAIN_JSON_BYTES: usize = 16 * 1024;
 
-/// What [`Store::task_place`] returns.
+/// The session and the status of a task, without its texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskPlace {
     pub id: TaskId,

@@ -1,4 +1,3 @@
-use domain::agent::AgentName;
 use domain::session::{API_KEY_VARIABLE, MAX_ENV_BYTES, MAX_VARIABLES, OAUTH_TOKEN_VARIABLE};
 use domain::task::TaskRecord;
 use secrecy::ExposeSecret as _;
@@ -9,7 +8,7 @@ use tempfile::TempDir;
 use super::DurableState;
 use crate::session::journal::FlushedTask;
 use crate::session::request::{OwnCredential, Submission, SubmitError};
-use crate::session::tasks::{WaitingTask, test_record};
+use crate::session::tasks::{WaitingTask, test_submission};
 
 /// A session `demo` that no task was submitted to, and its store.
 pub(crate) fn test_durable() -> (TempDir, Store, DurableState) {
@@ -21,7 +20,7 @@ pub(crate) fn test_durable() -> (TempDir, Store, DurableState) {
 
 /// Submits a task to a session of [`test_durable`].
 pub(crate) fn accept(durable: &mut DurableState) -> WaitingTask {
-    durable.accept(submission(), None, 0)
+    durable.accept(test_submission(), None, 0)
 }
 
 impl DurableState {
@@ -29,18 +28,6 @@ impl DurableState {
     fn accept_writes_env(&mut self, submission: Submission) -> bool {
         self.accept(submission, None, 0);
         self.journal.changes().iter().any(|change| matches!(change, Change::SetEnv { .. }))
-    }
-}
-
-fn submission() -> Submission {
-    Submission {
-        task: None,
-        agent: AgentName::default(),
-        request: test_record().request,
-        env: [].into(),
-        needs: Vec::new(),
-        idempotency: None,
-        webhook: None,
     }
 }
 
@@ -60,7 +47,7 @@ async fn a_task_that_is_undone_leaves_nothing() {
 async fn a_commit_returns_the_tasks_that_it_changed_and_ended() {
     let (_directory, store, mut durable) = test_durable();
     let task = accept(&mut durable).record;
-    let written = TaskRecord { request: submission().request, ..task.clone() };
+    let written = TaskRecord { request: test_submission().request, ..task.clone() };
     let flushed = durable.flush().await.unwrap();
     assert_eq!((flushed.tasks, flushed.ended.len()), (vec![FlushedTask::New(written.clone())], 0));
     durable.end_task(task.clone());
@@ -101,14 +88,16 @@ async fn a_session_has_one_credential_of_its_own() {
 #[tokio::test]
 async fn a_session_has_a_bounded_env_and_takes_tasks_that_add_nothing() {
     let (_directory, _store, mut durable) = test_durable();
-    let with =
-        |name: &str, bytes| Submission { env: [(name.to_owned(), "x".repeat(bytes).into())].into(), ..submission() };
+    let with = |name: &str, bytes| Submission {
+        env: [(name.to_owned(), "x".repeat(bytes).into())].into(),
+        ..test_submission()
+    };
     durable.check_env(&with("A", MAX_ENV_BYTES - 1)).unwrap();
     assert!(matches!(durable.check_env(&with("A", MAX_ENV_BYTES)), Err(SubmitError::EnvTooLarge(_))));
     // An earlier version accepted more.
     durable.accept(with("A", 2 * MAX_ENV_BYTES), None, 0);
     assert!(durable.check_env(&with("B", 1)).is_err());
-    durable.check_env(&submission()).unwrap();
+    durable.check_env(&test_submission()).unwrap();
     durable.check_env(&with("A", 1)).unwrap();
 }
 
@@ -117,7 +106,7 @@ async fn a_session_has_a_bounded_number_of_variables() {
     let (_directory, _store, mut durable) = test_durable();
     let numbered = |range: std::ops::Range<usize>| {
         let env = range.map(|number| (format!("V{number}"), "x".into())).collect();
-        Submission { env, ..submission() }
+        Submission { env, ..test_submission() }
     };
     durable.accept(numbered(0..MAX_VARIABLES), None, 0);
     durable.check_env(&numbered(0..MAX_VARIABLES)).unwrap();
@@ -128,7 +117,7 @@ async fn a_session_has_a_bounded_number_of_variables() {
 #[tokio::test]
 async fn the_same_variables_are_written_once() {
     let (_directory, store, mut durable) = test_durable();
-    let with = |value: &str| Submission { env: [("A".to_owned(), value.into())].into(), ..submission() };
+    let with = |value: &str| Submission { env: [("A".to_owned(), value.into())].into(), ..test_submission() };
     durable.accept(with("one"), None, 0);
     durable.flush().await.unwrap();
     assert!(!durable.accept_writes_env(with("one")));
@@ -142,13 +131,13 @@ async fn the_same_variables_are_written_once() {
 #[tokio::test]
 async fn a_submission_has_the_sessions_agent_and_the_variables_that_it_needs() {
     let (_directory, _store, mut durable) = test_durable();
-    let needs = || Submission { needs: vec!["SHOP_URL".to_owned()], ..submission() };
+    let needs = || Submission { needs: vec!["SHOP_URL".to_owned()], ..test_submission() };
     assert!(matches!(durable.check_agent(&needs()), Err(SubmitError::EnvMissing { .. })));
     let env = [("SHOP_URL".to_owned(), "http://shop.example".into())].into();
     let given = Submission { env, ..needs() };
     durable.check_agent(&given).unwrap();
     durable.accept(given, None, 0);
     durable.check_agent(&needs()).unwrap();
-    let other = Submission { agent: "other".parse().unwrap(), ..submission() };
+    let other = Submission { agent: "other".parse().unwrap(), ..test_submission() };
     assert!(matches!(durable.check_agent(&other), Err(SubmitError::OtherAgent(_))));
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use domain::access::KeyLimits;
+use domain::agent::AgentName;
 use domain::budget::{InstallationLimits, Payer};
 use domain::event::EndedBy;
 use domain::repository::Checkout;
@@ -16,8 +17,21 @@ use uuid::Uuid;
 
 use super::{End, Overdue, RetryReason, Tasks, WaitingTask};
 use crate::session::durable::{DurableState, accept, test_durable};
-use crate::session::request::AbortScope;
+use crate::session::request::{AbortScope, Submission};
 use crate::session::running::Running;
+
+/// The submission of [`test_record`]'s request.
+pub(crate) fn test_submission() -> Submission {
+    Submission {
+        task: None,
+        agent: AgentName::default(),
+        request: test_record().request,
+        env: [].into(),
+        needs: Vec::new(),
+        idempotency: None,
+        webhook: None,
+    }
+}
 
 /// A queued task of the session `demo`.
 pub(crate) fn test_record() -> TaskRecord {

@@ -1,12 +1,11 @@
 use std::sync::Arc;
 
-use domain::agent::AgentName;
 use store::StoreError;
 use tokio::sync::oneshot;
 
 use super::{StopReply, Waiters};
-use crate::session::request::{Submission, SubmitError};
-use crate::session::tasks::test_record;
+use crate::session::request::SubmitError;
+use crate::session::tasks::{test_record, test_submission};
 
 #[test]
 fn the_end_of_a_task_answers_all_that_wait_for_it_and_nobody_else() {
@@ -44,17 +43,7 @@ fn a_stop_that_could_not_be_written_fails_resets_and_deletes_but_no_abort() {
 #[test]
 fn tasks_for_the_next_life_are_bounded() {
     let mut waiters = Waiters::default();
-    let submission = || {
-        Box::new(Submission {
-            task: None,
-            agent: AgentName::default(),
-            request: test_record().request,
-            env: [].into(),
-            needs: Vec::new(),
-            idempotency: None,
-            webhook: None,
-        })
-    };
+    let submission = || Box::new(test_submission());
     let ((first, mut kept), (second, mut refused)) = (oneshot::channel(), oneshot::channel());
     waiters.defer((submission(), first), 1);
     waiters.defer((submission(), second), 1);
