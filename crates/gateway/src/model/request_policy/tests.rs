@@ -23,6 +23,15 @@ fn a_refusal_names_its_field() {
 }
 
 #[test]
+fn the_name_of_a_model_has_at_most_256_characters_however_they_are_written() {
+    let ask = |name: &str| contents(&format!(r#"{{"model":"{name}","messages":[]}}"#));
+    for character in ["a", "é", r"\u0061", r"\ud83d\ude00"] {
+        assert!(ask(&character.repeat(256)).is_ok(), "{character}");
+        assert_eq!(ask(&character.repeat(257)).err(), Some(PolicyViolation::ModelName), "{character}");
+    }
+}
+
+#[test]
 fn what_the_api_would_fetch_is_found_wherever_it_stands() {
     let message = |content: &str| format!(r#"{{"model":"m","messages":[{{"role":"user","content":{content}}}]}}"#);
     for (body, violation) in [

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::value::{Source, is_null, number, short_text};
 use super::{Checked, PolicyViolation};
 use crate::betas::is_seen;
+use crate::budget::MAX_MODEL_CHARS;
 
 /// Tools that are not schemas of the agent, but run in the sandbox. A name that ends with `_` is followed by a date.
 const CLIENT_TOOLS: [&str; 5] = ["custom", "bash_", "text_editor_", "computer_", "memory_"];
@@ -59,8 +60,8 @@ const KNOWN_FIELDS: [&str; 19] = [
     "top_k",
     "top_p",
 ];
-/// The bound on the name of a model in a request, in bytes of JSON. Names have at most 256 characters.
-const MAX_MODEL_BYTES: usize = 1 << 10;
+/// The bound on the JSON of a model's name, in bytes. A character has at most twelve in an escape.
+const MAX_MODEL_BYTES: usize = 12 * MAX_MODEL_CHARS + 2;
 
 /// The number of unknown fields whose names are kept, and of characters of each.
 const MAX_NAMES: usize = 8;
@@ -156,7 +157,7 @@ impl<'a> Walk<'a> {
             }
             (Place::Source, "data" | "media_type" | "type") => source.read(key, map.next_value::<&RawValue>()?),
             (Place::Top, "model") => {
-                if map.next_value::<&RawValue>()?.get().len() > MAX_MODEL_BYTES {
+                if is_too_long(map.next_value::<&RawValue>()?.get()) {
                     return Err(self.find(PolicyViolation::ModelName));
                 }
             }
@@ -287,6 +288,12 @@ fn is_known(field: &str) -> bool {
 /// The refusal of a field that may change the price.
 fn price(field: &str) -> PolicyViolation {
     PolicyViolation::Price { field: shortened(field) }
+}
+
+/// Returns true for the name of a model, as JSON, that has too many characters. Another check refuses what is no text.
+fn is_too_long(name: &str) -> bool {
+    let chars = || serde_json::from_str::<String>(name).map_or(0, |name| name.chars().count());
+    name.len() > MAX_MODEL_BYTES || chars() > MAX_MODEL_CHARS
 }
 
 fn shortened(field: &str) -> String {
