@@ -70,7 +70,7 @@ pub struct ServeOptions {
     pub stall_timeout_ms: u64,
 
     /// Milliseconds in which the model API has to begin a streamed answer
-    #[arg(long, env = "MODEL_ANSWER_TIMEOUT_MS", default_value_t = 45_000, value_parser = clap::value_parser!(u64).range(100..=600_000))]
+    #[arg(long, env = "MODEL_ANSWER_TIMEOUT_MS", default_value_t = 45_000, value_parser = clap::value_parser!(u64).range(45_000..=600_000))]
     pub model_answer_timeout_ms: u64,
 
     /// Milliseconds after which the sandbox of an idle session is removed. Its files and its memory stay
