@@ -102,7 +102,7 @@ impl Meter {
         model: &str,
         bound: &Bound,
     ) -> Result<MeteredRequest, Refusal> {
-        let priority = bound.most.priority || self.tiers.has(task.payer.key.as_ref());
+        let priority = self.tiers.has(task.payer.key.as_ref());
         let most = TokenCounts { priority, ..bound.most };
         let estimate = self.prices.cost(model, &most);
         let mut released = Box::pin(self.budgets.released());

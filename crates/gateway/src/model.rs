@@ -106,7 +106,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         return model_error(StatusCode::NOT_FOUND, "not_found_error", &message);
     };
     let open = OpenRequest::new(&sandbox.activity_tracker);
-    // The next task may be about to begin.
+    // While requests are held, it is not certain yet which task pays.
     sandbox.request_gate.until_free().await;
     // Without a task no key is known whose share of the room the body would take.
     let Some(task) = sandbox.meter.running() else {
@@ -122,7 +122,11 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     let Some(task) = sandbox.meter.running() else {
         return no_task(sandbox, endpoint);
     };
-    let Checked { contents, unknown_fields } = match examine(body.clone(), |body| request_policy::check(&body)).await {
+    let payer_task = Arc::clone(&task);
+    let check =
+        move |body: Bytes| (request_policy::check(&body), permission::check(body, &payer_task.payer.key_limits));
+    let (checked, permitted) = examine(body, check).await;
+    let Checked { contents, unknown_fields } = match checked {
         Ok(checked) => checked,
         Err(violation) => {
             sandbox.decided(
@@ -141,7 +145,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     let mut headers = head.headers;
     let is_main = asked::is_conversation(&headers, &contents, sandbox);
     let Started { body, model, entry, allowance } =
-        match start(sandbox, endpoint, body, &contents, &task, is_main).await {
+        match start(sandbox, endpoint, permitted, &contents, &task, is_main).await {
             Ok(started) => started,
             Err(answer) => return *answer,
         };
@@ -242,7 +246,7 @@ struct Started {
 async fn start(
     sandbox: &SandboxGateway,
     endpoint: Endpoint,
-    body: Bytes,
+    permitted: Result<Permitted, Denied>,
     contents: &Contents,
     task: &Arc<TaskRequests>,
     is_main: bool,
@@ -252,8 +256,6 @@ async fn start(
         sandbox.fail(failure(sentence));
         Box::new(answer)
     };
-    let payer_task = Arc::clone(task);
-    let permitted = examine(body, move |body| permission::check(body, &payer_task.payer.key_limits)).await;
     let Permitted { body, model, output_tokens, is_streamed } = match permitted {
         Ok(permitted) => permitted,
         Err(denied @ Denied::Malformed(_)) => {

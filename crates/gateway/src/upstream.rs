@@ -55,9 +55,10 @@ impl Upstream {
         Ok(Upstream { client, base, proxy })
     }
 
-    /// Describes a connection that could not be made.
+    /// Describes a request that the API did not process: its connection could not be made, or was given up before.
     pub(super) async fn unreached(&self, error: &reqwest::Error) -> Unreached {
-        if let Some(proxy) = &self.proxy
+        if error.is_connect()
+            && let Some(proxy) = &self.proxy
             && let Some(unreached) = proxy.unreached(error).await
         {
             return unreached;
@@ -77,8 +78,7 @@ impl Upstream {
     pub(super) async fn reach(&self) -> Result<(), String> {
         let answer = match self.client.head(self.base.clone()).send().await.map_err(reqwest::Error::without_url) {
             Ok(answer) => answer,
-            Err(error) if error.is_connect() => return Err(self.unreached(&error).await.why),
-            Err(error) => return Err(in_words(&error)),
+            Err(error) => return Err(self.unreached(&error).await.why),
         };
         self.refusal_of_proxy(answer.status(), answer.headers()).map_or(Ok(()), |refusal| Err(refusal.why))
     }

@@ -28,23 +28,15 @@ pub(super) struct Answered {
     pub(super) deadline: Instant,
 }
 
-/// The answer to a request that has no successful one of the API.
-pub(super) enum Unanswered {
-    /// The API did not carry the request out.
-    Refused(Box<Response<Body>>),
-    /// The request was sent, and no answer began: the connection broke, or the API was silent. The API may have carried it out, at its
-    /// price.
-    Broken(Box<Response<Body>>),
-}
-
 /// Returns the API's successful answer, or the gateway's in its place. The request is sent again only if the API refused it or was
-/// not reached, and if the agent has not abandoned it.
+/// not reached, and if the agent has not abandoned it. The entry is marked as refused unless the API may have carried the request
+/// out, at its price.
 pub(super) async fn send(
     sandbox: &SandboxGateway,
     request: &ModelRequest,
     entry: Option<&mut MeteredRequest>,
     is_abandoned: impl Fn() -> bool,
-) -> Result<Answered, Unanswered> {
+) -> Result<Answered, Box<Response<Body>>> {
     let attempt = Attempt { sandbox, request, entry, is_abandoned };
     attempt.run().await
 }
@@ -65,12 +57,6 @@ enum Retried {
     Nobody,
 }
 
-impl From<Response<Body>> for Unanswered {
-    fn from(answer: Response<Body>) -> Self {
-        Unanswered::Refused(Box::new(answer))
-    }
-}
-
 /// Returns true for a status with which a server in front of the API tells that it got no answer. It may have passed the request on.
 /// 520 and 524 are Cloudflare's.
 fn is_of_intermediary(status: StatusCode) -> bool {
@@ -78,12 +64,15 @@ fn is_of_intermediary(status: StatusCode) -> bool {
 }
 
 impl<F: Fn() -> bool> Attempt<'_, F> {
-    async fn run(mut self) -> Result<Answered, Unanswered> {
+    async fn run(mut self) -> Result<Answered, Box<Response<Body>>> {
         // An outage between two of them is no overload.
         let (mut overloads, mut overloaded_since) = (0, None);
         let mut refused: Option<Credential> = None;
         loop {
-            let credential = self.sandbox.credential().map_err(|unusable| self.without_credential(unusable))?;
+            let credential = match self.sandbox.credential() {
+                Ok(credential) => credential,
+                Err(unusable) => return Err(self.without_credential(unusable).into()),
+            };
             failpoint!("model.asking");
             let asked = Instant::now();
             let deadline =
@@ -99,9 +88,9 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                 Ok(Err(error)) => {
                     let how =
                         format!("the connection to the model API broke before the answer began: {}", in_words(&error));
-                    return Err(Unanswered::Broken(Box::new(self.broken(asked, &how))));
+                    return Err(self.broken(asked, &how).into());
                 }
-                Err(_) => return Err(Unanswered::Broken(Box::new(self.broken(asked, &silence(asked, None))))),
+                Err(_) => return Err(self.broken(asked, &silence(asked, None)).into()),
             };
             failpoint!("model.answering");
             if response.status().is_success() {
@@ -112,6 +101,10 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
             }
             let trouble = Trouble::read(response, deadline).await;
             if let Some(unreached) = self.sandbox.shared.upstream.refusal_of_proxy(trouble.status, &trouble.headers) {
+                if is_of_intermediary(trouble.status) {
+                    // The proxy may have passed the request on, and the API may have carried it out.
+                    return Err(self.broken(asked, &unreached.why).into());
+                }
                 self.was_refused(trouble.status);
                 self.not_reached(asked, unreached).await?;
                 continue;
@@ -122,7 +115,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                 return Err(self.unreachable(sentence, Retried::Nobody).into());
             }
             if is_of_intermediary(trouble.status) && !trouble.is_of_api {
-                return Err(Unanswered::Broken(Box::new(self.broken(asked, &trouble.sentence()))));
+                return Err(self.broken(asked, &trouble.sentence()).into());
             }
             self.was_refused(trouble.status);
             if trouble.status.as_u16() < 500 || trouble.is_overload() {
@@ -209,10 +202,8 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
     fn broken(&self, asked: Instant, how: &str) -> Response<Body> {
         let charge = if self.entry.is_some() { CHARGED } else { "" };
         let sentence = format!("{how}{charge}");
-        match self.sandbox.outage.broke(asked, Instant::now(), &self.sandbox.shared.outage) {
-            Next::LeaveToCli | Next::Retry(_) => self.unreachable(sentence, Retried::ByCli),
-            Next::GiveUp => self.unreachable(sentence, Retried::Nobody),
-        }
+        let in_time = self.sandbox.outage.leaves_time_to_cli(asked, Instant::now(), &self.sandbox.shared.outage);
+        self.unreachable(sentence, if in_time { Retried::ByCli } else { Retried::Nobody })
     }
 
     /// Like [`Attempt::outage`], for an API that the request did not reach.
@@ -250,12 +241,13 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
         }
     }
 
-    fn without_credential(&self, unusable: Unusable) -> Response<Body> {
+    fn without_credential(&mut self, unusable: Unusable) -> Response<Body> {
         let (sentence, failure): (_, fn(String) -> GatewayFailure) = match unusable {
             Unusable::None(sentence) => (sentence, |sentence| GatewayFailure::NoCredential { sentence }),
             Unusable::Expired(sentence) => (sentence, |sentence| GatewayFailure::AuthExpired { sentence }),
         };
         let answer = final_model_error(StatusCode::UNAUTHORIZED, "authentication_error", &sentence);
+        self.was_refused(StatusCode::UNAUTHORIZED);
         self.fail(failure(sentence));
         answer
     }

@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::forward::{Answered, Unanswered};
+use super::forward::Answered;
 use super::sentences::{CHARGED, End, broken_sentence, foreign_sentence, is_json, is_stream};
 use super::{Endpoint, ModelRequest, forward};
 use crate::activity::OpenRequest;
@@ -52,7 +52,7 @@ impl Relay {
             biased;
             charge = cut(&open.sandbox, &open.task) => Err(open.cut_off(charge)),
             answered = forward::send(&open.sandbox, &request, open.entry.as_mut(), || head.is_closed()) => {
-                answered.map_err(|unanswered| open.unanswered(unanswered))
+                answered.map_err(|answer| *answer)
             }
         };
         let endpoint = request.endpoint;
@@ -95,20 +95,6 @@ impl Open {
             entry.cut(charge);
         }
         model_error(StatusCode::SERVICE_UNAVAILABLE, "api_error", "the task has ended")
-    }
-
-    fn unanswered(&mut self, unanswered: Unanswered) -> Response<Body> {
-        match (unanswered, &mut self.entry) {
-            (Unanswered::Refused(answer), Some(entry)) => {
-                entry.refused(answer.status());
-                *answer
-            }
-            (Unanswered::Broken(answer), Some(entry)) => {
-                entry.cut(CutCharge::Reservation);
-                *answer
-            }
-            (Unanswered::Refused(answer) | Unanswered::Broken(answer), None) => *answer,
-        }
     }
 
     /// Charges the request before it answers, so that the charge is visible to everyone who sees the end of the answer.

@@ -13,7 +13,7 @@ use crate::upstream::Upstream;
 /// The API's own status for "overloaded".
 const OVERLOADED: u16 = 529;
 
-/// An unsuccessful answer, read to its end.
+/// An unsuccessful answer, read as far as it arrived in time.
 pub(super) struct Trouble {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,

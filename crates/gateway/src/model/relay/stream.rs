@@ -108,7 +108,11 @@ impl Open {
                     return Err(Box::new(self.failed(asked, sentence, true)));
                 }
             };
-            let (may_be_of_api, is_cut) = (reader.may_be_of_api(), reader.is_cut());
+            // Asked before the reader sees the end, which it would take for an end of the event.
+            let (may_be_of_api, is_cut) = match &piece {
+                Ok(Some(_)) => (false, false),
+                Ok(None) | Err(_) => (reader.may_be_of_api(), reader.is_cut()),
+            };
             self.see(reader, piece.as_ref().ok().and_then(Option::as_deref));
             if let Ok(Some(piece)) = &piece {
                 bytes.extend_from_slice(piece);
