@@ -112,22 +112,19 @@ pub(super) fn delete(connection: &Connection, key: SessionKey) -> Result<(), Sto
     connection.prepare_cached("DELETE FROM task_logs WHERE session = ?1")?.execute([number])?;
     connection.prepare_cached("INSERT INTO deleted_sessions (number) VALUES (?1)")?.execute([number])?;
     orphans::deleted(connection, key)?;
-    // SQLite does not change JSON that does not parse. Such a record loses its whole content, and ends here if it has not ended: no
-    // reader can end it later, and only ended tasks are removed by their age.
+    // Their texts are hidden from now on, and removed later: a queue may have hundreds of megabytes.
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO deleted_texts (session) VALUES (?1)")?
+        .execute([key.as_bytes()])?;
+    // A record whose request does not parse ends here if it has not ended: no reader can end it later, and only ended tasks are
+    // removed by their age.
     connection
         .prepare_cached(
-            "UPDATE tasks SET message = '',
-                 status = CASE WHEN json_valid(request) OR status NOT IN ('queued', 'running')
-                     THEN status ELSE 'aborted' END,
-                 request = CASE WHEN json_valid(request)
-                     THEN json_set(request, '$.context', NULL, '$.metadata', NULL) ELSE '{}' END,
-                 answer = CASE WHEN json_valid(answer)
-                     THEN json_remove(json_set(answer, '$.output', NULL), '$.response') END,
-                 repository = CASE WHEN json_valid(repository) THEN json_remove(repository, '$.summary') END
-             WHERE session = ?1",
+            "UPDATE tasks SET status = 'aborted' WHERE session = ?1 AND status IN ('queued', 'running') AND NOT json_valid(
+                 coalesce((SELECT request FROM large_requests WHERE task = number), request))",
         )?
         .execute([key.as_bytes()])?;
-    // Their texts are removed from the index too.
+    // They are removed from the index too.
     connection
         .prepare_cached("INSERT OR IGNORE INTO unindexed_tasks (number) SELECT number FROM tasks WHERE session = ?1")?
         .execute([key.as_bytes()])?;
