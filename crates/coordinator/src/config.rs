@@ -311,6 +311,10 @@ pub struct ServeOptions {
     #[arg(long, env = "AUDIT_LOG")]
     pub audit_log: Option<PathBuf>,
 
+    /// Age and size that the files of the audit log may have, in the form of EVENT_RETENTION. An empty value keeps all
+    #[arg(long, env = "AUDIT_RETENTION", default_value = "10g")]
+    pub audit_retention: Retention,
+
     #[command(flatten)]
     pub network: NetworkOptions,
 

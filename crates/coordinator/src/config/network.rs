@@ -13,8 +13,8 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Without a value these two keep everything.
-const EMPTY_MEANS_SOMETHING: [&str; 2] = ["EVENT_RETENTION", "TASK_RETENTION"];
+/// Without a value these keep everything.
+const EMPTY_MEANS_SOMETHING: [&str; 3] = ["AUDIT_RETENTION", "EVENT_RETENTION", "TASK_RETENTION"];
 
 /// Returns true for a variable that is set to nothing, which counts as not set.
 pub fn is_unset_by_empty(name: &str) -> bool {
