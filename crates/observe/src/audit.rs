@@ -92,7 +92,7 @@ impl Open {
             let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
             let is_old = max_age.is_some_and(|age| Duration::from_millis(now.saturating_sub(renamed)) > age);
             // An older file than one that has no room has none either.
-            room = room.map(|room| room.checked_sub(bytes).unwrap_or_default());
+            room = room.map(|room| room.saturating_sub(bytes));
             if is_old || room == Some(0) {
                 let _ = std::fs::remove_file(path);
             }
