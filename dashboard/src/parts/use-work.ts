@@ -1,0 +1,56 @@
+// Loads the events of a task and follows it live.
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { lines } from '../api';
+import { type StreamState, subscribe } from '../stream';
+import { Transcript } from '../transcript';
+import type { RunnerEvent } from '../types';
+
+export interface Work {
+  transcript: Transcript;
+  state: StreamState | 'reading' | 'read';
+  /** The number of reconnects. */
+  returned: number;
+}
+
+/** Loads the stored events of a task and then follows it live. `onMove` is called after events other than text and thinking. */
+export function useWork(taskId: string, sessionId: string, isFinal: boolean, onMove?: () => void): Work {
+  const transcript = useMemo(() => new Transcript(), [taskId]);
+  const [state, setState] = useState<Work['state']>('reading');
+  const [returned, setReturned] = useState(0);
+  const move = useRef(onMove);
+  move.current = onMove;
+  const wasFinal = useRef(isFinal);
+  useEffect(() => {
+    wasFinal.current = isFinal;
+    const stop = new AbortController();
+    let unsubscribe = () => {};
+    const take = (events: RunnerEvent[]) => {
+      const own = events.filter((event) => !('taskId' in event) || event.taskId === taskId);
+      transcript.take(own);
+      if (own.some(({ type }) => type !== 'text' && type !== 'thinking')) move.current?.();
+      if (own.some(({ type }) => ['task_complete', 'task_failed', 'abort'].includes(type))) unsubscribe();
+    };
+    const read = async () => {
+      let epoch: string | undefined;
+      const onHeaders = (headers: Headers) => (epoch = headers.get('session-epoch') ?? undefined);
+      for await (const batch of lines<RunnerEvent>(`/task/${taskId}/logs?format=ndjson`, stop.signal, onHeaders)) transcript.take(batch);
+      if (stop.signal.aborted) return;
+      if (wasFinal.current) return setState('read');
+      unsubscribe = subscribe(sessionId, epoch, transcript.last, {
+        events: take,
+        state: (state, isReturn) => {
+          setState(state);
+          if (isReturn) setReturned((count) => count + 1);
+        },
+      });
+    };
+    read().catch(() => {
+      if (!stop.signal.aborted) setState('ended');
+    });
+    return () => {
+      stop.abort();
+      unsubscribe();
+    };
+  }, [taskId, sessionId]);
+  return { transcript, state, returned };
+}
