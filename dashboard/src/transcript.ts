@@ -37,6 +37,8 @@ export interface Tool extends Base {
   children: Block[];
   /** What a subagent does at the moment; empty if it has not said so. */
   progress: string;
+  /** The title of the plan's item that the call changes; empty if it is not known. */
+  about: string;
 }
 
 export interface Note extends Base {
@@ -75,6 +77,8 @@ export class Transcript {
   private readonly tools = new Map<string, Tool>();
   /** The call that started a subagent, by the subagent's id. */
   private readonly subagents = new Map<string, Tool>();
+  /** The titles of the plan's items by their ids. */
+  private readonly plan = new Map<string, string>();
   private readonly touched = new Set<Block>();
   private next = -1;
   private grown = false;
@@ -129,6 +133,7 @@ export class Transcript {
         const tool: Tool = {
           ...this.base(event), kind: 'tool', tool: event.tool, toolUseId: event.toolUseId, input: event.input,
           result: null, stopped: false, isError: false, cut: event.truncated ?? false, children: [], progress: '',
+          about: this.plan.get(String(fields(event.input)['taskId'])) ?? '',
         };
         this.tools.set(tool.toolUseId, tool);
         this.add(list, tool);
@@ -143,6 +148,7 @@ export class Transcript {
         tool.cut ||= event.truncated ?? false;
         tool.until = timeOf(event);
         tool.progress = '';
+        if (tool.tool === 'TaskCreate' && !tool.isError) this.plan.set(/#(\d+)/.exec(tool.result)?.[1] ?? '', String(fields(tool.input)['subject'] ?? ''));
         this.close(tool.children);
         this.touch(tool);
         this.doing.value = 'Waiting for the model';

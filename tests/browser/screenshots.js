@@ -65,16 +65,21 @@ await withServer({ API_KEYS: KEY, WARM_SANDBOXES: '1' }, async (server) => {
   await server.ended(tour);
   const failed = await server.task('too-long', 'status:400');
   await server.ended(failed);
-  const running = await server.task('running', 'bash:sleep 600');
+  const stopped = await server.task('stopped', 'bash:sleep 100');
+  await server.call(`/task/${stopped}/abort?mode=interrupt`, { method: 'POST' });
+  await server.ended(stopped);
+  // Claude Code ends a command after two minutes, so the pictures of a running task come first.
+  const running = await server.task('running', 'bash:sleep 110');
   await server.task('running', 'say:Then write the entry of the changelog.');
   await server.task('running', 'say:And open a pull request that people understand who did not follow along.');
+  await shoot(server, 'session-running', `#/tasks/${running}`, (page) => page.locator('.fold.tool').last().waitFor());
   await shoot(server, 'overview-tasks', '');
   await shoot(server, 'overview-sessions', '#/?view=sessions');
   await shoot(server, 'session-end', '#/sessions/token-refresh');
   await shoot(server, 'session-start', `#/sessions/token-refresh`, start);
   await shoot(server, 'session-unfolded', `#/sessions/token-refresh?task=${tour}&step=1`, unfold);
   await shoot(server, 'task-details', `#/tasks/${tour}`, (page) => page.locator('.timeline').last().scrollIntoViewIfNeeded());
-  await shoot(server, 'session-running', `#/tasks/${running}`, (page) => page.locator('.fold.tool').last().waitFor());
+  await shoot(server, 'task-stopped', `#/tasks/${stopped}`);
   await shoot(server, 'task-failed', `#/tasks/${failed}`);
   await shoot(server, 'files', '#/sessions/token-refresh?view=files');
   await shoot(server, 'file', '#/sessions/token-refresh?view=files&path=src&file=token.ts');
@@ -82,9 +87,6 @@ await withServer({ API_KEYS: KEY, WARM_SANDBOXES: '1' }, async (server) => {
   await shoot(server, 'health', '#/health');
   await shoot(server, 'not-found', '#/nowhere');
   await shoot(server, 'no-such-task', '#/tasks/none');
-  await server.call(`/task/${running}/abort`, { method: 'POST' });
-  await server.ended(running);
-  await shoot(server, 'task-stopped', `#/tasks/${running}`);
 });
 const NO_CREDENTIAL = { ANTHROPIC_API_KEY: undefined, HOME: '/nonexistent', WARM_SANDBOXES: '0' };
 await withServer({ ...NO_CREDENTIAL, SCRIPTED: 'true' }, (server) => shoot(server, 'overview-scripted', ''));

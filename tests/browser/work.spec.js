@@ -1,4 +1,5 @@
 // How the dashboard shows the work of an agent, with the real agent, and with events that no agent here produces.
+import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from '@playwright/test';
 import { exchange, fact, open as openAt, result, status } from './page.js';
 import { Server } from './server.js';
@@ -212,6 +213,14 @@ test('no event is without words', async ({ page }) => {
   await expect(step(page, 'Frobnicate')).toContainText('"depth"');
   await expect(step(page, 'Write')).toContainText('File exists');
   await expect(step(page, 'Write')).not.toContainText('tool_use_error');
+  for (const [colorScheme, width] of [['light', 1280], ['dark', 360]]) {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize({ width, height: 800 });
+    expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    const serious = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
+    expect(serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`), colorScheme).toEqual([]);
+  }
 });
 
 test('hostile tools run nowhere', async ({ page }) => {

@@ -51,6 +51,7 @@ export function Composer({ session, isBusy = false, onSent, extra }: Props) {
   const [error, setError] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
   const form = useRef<HTMLFormElement>(null);
+  const before = useRef<Promise<unknown>>(Promise.resolve());
   const agents = useGet<Agent[]>(isReply ? null : '/agents').value ?? [];
   // A session keeps its first agent.
   const own = kind === 'session' ? sessions.value.get(values['sessionId']?.trim() ?? '')?.agent : undefined;
@@ -68,16 +69,20 @@ export function Composer({ session, isBusy = false, onSent, extra }: Props) {
 
   const submit = async (event: Event) => {
     event.preventDefault();
-    if (busy) return;
+    if (busy && !isReply) return;
     setBusy(true);
     setError(null);
+    const named = kind === 'session' && !body['sessionId'] ? { sessionId: newName() } : {};
+    // A reader can write the next reply at once. Replies arrive in the order in which they were sent.
+    const answer = before.current.then(() => send<{ taskId: string }>('POST', '/task', { ...body, ...named, async: true }));
+    before.current = answer.catch(() => {});
+    if (isReply) setValues((values) => ({ ...values, message: '' }));
     try {
-      const named = kind === 'session' && !body['sessionId'] ? { sessionId: newName() } : {};
-      const { taskId } = await send<{ taskId: string }>('POST', '/task', { ...body, ...named, async: true });
-      setValues((before) => ({ ...before, message: '', prompt: '' }));
+      const { taskId } = await answer;
       if (!isReply) go('tasks', taskId);
       onSent?.();
     } catch (error) {
+      if (isReply) setValues((now) => ({ ...now, message: now['message'] || values['message'] || '' }));
       const problem = error instanceof Problem ? error : new Problem(0, 'unknown', String(error));
       setError(problem);
       const name = problem.field;
@@ -174,7 +179,7 @@ export function Composer({ session, isBusy = false, onSent, extra }: Props) {
       </details>
       {error && !isShown(error?.field) && <Trouble error={error} />}
       <div class="actions">
-        <button type="submit" class="primary" disabled={busy}>{busy ? 'Sending…' : isReply ? isBusy ? 'Queue' : 'Send' : kind === 'session' ? 'Send message' : 'Start task'}</button>
+        <button type="submit" class="primary" disabled={busy && !isReply}>{busy && !isReply ? 'Sending…' : isReply ? isBusy ? 'Queue' : 'Send' : kind === 'session' ? 'Send message' : 'Start task'}</button>
         {extra}
         <Copy label="Copy as cURL" text={() => curl('/task', 'POST', withoutSecrets(body))} />
         <span class="hint keys-hint">{!isReply && <kbd>Ctrl</kbd>} <kbd>Enter</kbd></span>

@@ -7,7 +7,7 @@ import { learned } from '../live';
 import { taskAddress } from '../route';
 import type { Transcript } from '../transcript';
 import type { Task } from '../types';
-import { Ago, Badge, now } from './basic';
+import { Ago, Badge, Trouble, now } from './basic';
 import { Fold } from './fold';
 import { Candidates, PullRequest } from './repository';
 import { Result } from './result';
@@ -72,11 +72,12 @@ function Closed({ task }: { task: Task }) {
 }
 
 function Worked({ task }: { task: Task }) {
-  const used = task.tools ?? [];
+  const used = new Map<string, number>();
+  for (const tool of task.tools ?? []) used.set(tool, (used.get(tool) ?? 0) + 1);
   return (
     <>
       <b>{!task.started ? 'Did not start' : isFinal(task) ? <>Worked for <Elapsed task={task} /></> : 'Working'}</b>
-      {used.length > 0 && <span class="peek">{used.map((tool) => tool.replace(/^mcp__(.+?)__/, '$1 · ')).join(', ')}</span>}
+      {used.size > 0 && <span class="peek">{[...used].map(([tool, calls]) => tool.replace(/^mcp__(.+?)__/, '$1 · ') + (calls > 1 ? ` ×${calls}` : '')).join(', ')}</span>}
     </>
   );
 }
@@ -88,7 +89,7 @@ function Opened({ task, isNamed, step, onTranscript }: Omit<Props, 'isOpen'>) {
     clearTimeout(timer.current);
     timer.current = window.setTimeout(() => void get<Task>(`/task/${task.taskId}`).then(learned, () => {}), 150);
   };
-  const { transcript, state } = useWork(task.taskId, task.sessionId, isFinal(task), onMove);
+  const { transcript, state, retry } = useWork(task.taskId, task.sessionId, isFinal(task), onMove);
   useEffect(() => () => clearTimeout(timer.current), []);
   useEffect(() => onTranscript?.(transcript), [transcript]);
   transcript.rev.value;
@@ -98,17 +99,18 @@ function Opened({ task, isNamed, step, onTranscript }: Omit<Props, 'isOpen'>) {
   return (
     <>
       <Fold class="work-fold" open title={<Worked task={task} />}>
-        {() => state === 'reading' ? <p class="hint">Loading the work…</p>
+        {() => state === 'reading' && !transcript.blocks.length ? <p class="hint">Loading the work…</p>
+          : state === 'failed' ? <Trouble error="The work of this task could not be loaded." retry={retry} />
           : <Stream transcript={transcript} answer={text} step={step} addressOf={(step) => taskAddress(task.sessionId, task.taskId, step)} />}
       </Fold>
       <Result task={whole} text={text} />
-      <Foot task={task} transcript={transcript} isNamed={isNamed} />
+      <Foot task={task} transcript={transcript} isNamed={isNamed} isLost={state === 'lost'} />
     </>
   );
 }
 
 /** The state of the task, in the same place while it runs and afterwards. */
-function Foot({ task, transcript, isNamed }: { task: Task; transcript: Transcript | null; isNamed: boolean }) {
+function Foot({ task, transcript, isNamed, isLost = false }: { task: Task; transcript: Transcript | null; isNamed: boolean; isLost?: boolean }) {
   return (
     <>
       {task.pr_url && <PullRequest task={task} address={task.pr_url} />}
@@ -116,7 +118,7 @@ function Foot({ task, transcript, isNamed }: { task: Task; transcript: Transcrip
       <div class="exchange-end">
         <div class="exchange-foot">
           <span role="status" aria-label="Status"><Badge status={task.status} /></span>
-          {!isFinal(task) && <Doing task={task} transcript={transcript} />}
+          {!isFinal(task) && <Doing task={task} transcript={transcript} isLost={isLost} />}
           {task.cost !== undefined && <span>{money(task.cost)}</span>}
           {task.started && <span><Elapsed task={task} /></span>}
           <Ago time={task.created} />
@@ -128,8 +130,9 @@ function Foot({ task, transcript, isNamed }: { task: Task; transcript: Transcrip
   );
 }
 
-function Doing({ task, transcript }: { task: Task; transcript: Transcript | null }) {
-  const doing = transcript?.doing.value || (task.status === 'queued' ? 'Queued' : 'Starting');
+/** What the task does at the moment, and for how long there was no other event. */
+function Doing({ task, transcript, isLost }: { task: Task; transcript: Transcript | null; isLost: boolean }) {
+  const doing = isLost ? 'Reconnecting to the events' : transcript?.doing.value || (task.status === 'queued' ? 'Queued' : 'Starting');
   const since = transcript?.moments.last;
   const silent = since ? now.value - since : 0;
   return <span class="doing"><i class="spin" aria-hidden="true" />{doing}{silent > 5000 && ` for ${duration(Math.floor(silent / 1000) * 1000).replace('.0', '')}`}</span>;

@@ -1,25 +1,27 @@
 // Loads the events of a task and follows it live.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { lines } from '../api';
+import { returns } from '../live';
 import { type StreamState, subscribe } from '../stream';
 import { Transcript } from '../transcript';
 import type { RunnerEvent } from '../types';
 
 export interface Work {
   transcript: Transcript;
-  state: StreamState | 'reading' | 'read';
-  /** The number of reconnects. */
-  returned: number;
+  /** `failed`: the stored events could not be loaded. */
+  state: StreamState | 'reading' | 'read' | 'failed';
+  retry: () => void;
 }
 
-/** Loads the stored events of a task and then follows it live. `onMove` is called after events other than text and thinking. */
-export function useWork(taskId: string, sessionId: string, isFinal: boolean, onMove?: () => void): Work {
+/** `isFinal`: the task has ended, so nothing follows its stored events. `onMove` is called after events other than text and thinking. */
+export function useWork(taskId: string, sessionId: string, isFinal: boolean, onMove: () => void): Work {
   const transcript = useMemo(() => new Transcript(), [taskId]);
   const [state, setState] = useState<Work['state']>('reading');
-  const [returned, setReturned] = useState(0);
+  const [attempt, setAttempt] = useState(0);
   const move = useRef(onMove);
   move.current = onMove;
   const wasFinal = useRef(isFinal);
+  const retry = () => setAttempt((attempt) => attempt + 1);
   useEffect(() => {
     wasFinal.current = isFinal;
     const stop = new AbortController();
@@ -27,7 +29,7 @@ export function useWork(taskId: string, sessionId: string, isFinal: boolean, onM
     const take = (events: RunnerEvent[]) => {
       const own = events.filter((event) => !('taskId' in event) || event.taskId === taskId);
       transcript.take(own);
-      if (own.some(({ type }) => type !== 'text' && type !== 'thinking')) move.current?.();
+      if (own.some(({ type }) => type !== 'text' && type !== 'thinking')) move.current();
       if (own.some(({ type }) => ['task_complete', 'task_failed', 'abort'].includes(type))) unsubscribe();
     };
     const read = async () => {
@@ -36,21 +38,20 @@ export function useWork(taskId: string, sessionId: string, isFinal: boolean, onM
       for await (const batch of lines<RunnerEvent>(`/task/${taskId}/logs?format=ndjson`, stop.signal, onHeaders)) transcript.take(batch);
       if (stop.signal.aborted) return;
       if (wasFinal.current) return setState('read');
-      unsubscribe = subscribe(sessionId, epoch, transcript.last, {
-        events: take,
-        state: (state, isReturn) => {
-          setState(state);
-          if (isReturn) setReturned((count) => count + 1);
-        },
-      });
+      unsubscribe = subscribe(sessionId, epoch, transcript.last, { events: take, state: setState });
     };
+    setState('reading');
     read().catch(() => {
-      if (!stop.signal.aborted) setState('ended');
+      if (!stop.signal.aborted) setState('failed');
     });
     return () => {
       stop.abort();
       unsubscribe();
     };
-  }, [taskId, sessionId]);
-  return { transcript, state, returned };
+  }, [taskId, sessionId, attempt]);
+  // What failed while the server was away is loaded when it is back.
+  useEffect(() => {
+    if (state === 'failed') retry();
+  }, [returns.value]);
+  return { transcript, state, retry };
 }

@@ -11,7 +11,7 @@ import type { Block, Note, Prose, Tool, Transcript } from '../transcript';
 import { Fold } from './fold';
 
 /** The number of blocks in a piece. */
-const PIECE = 40;
+const PIECE = 20;
 /** The assumed height of a block before its first rendering. */
 const BLOCK_PX = 40;
 

@@ -47,6 +47,8 @@ const KNOWN: Record<string, { title: string; subject: string }> = {
   SendMessage: { title: 'Message to a subagent', subject: 'to' },
 };
 
+const PLAN_CHANGES: Record<string, string> = { completed: 'Done', in_progress: 'Begin', pending: 'Put back', deleted: 'Drop from the plan' };
+
 export function describe(tool: Tool): Description {
   const input = fields(tool.input);
   const known = KNOWN[tool.tool];
@@ -72,7 +74,7 @@ export function describe(tool: Tool): Description {
       return { title, peek: line(items.find(({ status }) => status === 'in_progress')?.['content']), outcome: `${done} of ${items.length}` };
     }
     case 'TaskUpdate':
-      return { title, peek: [`#${peek}`, text(input['status']).replaceAll('_', ' ')].filter(Boolean).join(' '), outcome };
+      return { title: PLAN_CHANGES[text(input['status'])] ?? title, peek: tool.about || `#${peek}`, outcome };
     case 'AskUserQuestion':
       return { title, peek: line(fields(Array.isArray(input['questions']) ? input['questions'][0] : null)['question']), outcome };
     default:
