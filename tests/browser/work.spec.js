@@ -155,6 +155,36 @@ test('a cut output does not mark a whole message as cut', async ({ page }) => {
   await expect(said).toHaveText(`say:${'x'.repeat(5000)}`);
 });
 
+test('older tasks are loaded on request, and the first message is the title', async ({ page }) => {
+  for (const message of ['say:one', 'say:two', 'say:three']) await server.ended(await server.task('older', message));
+  await page.route('**/tasks?limit=*', (route) => route.continue({ url: route.request().url().replace(/limit=\d+/, 'limit=2') }));
+  await open(page, '#/sessions/older');
+  await expect(page.locator('.exchange')).toHaveCount(2);
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('older');
+  await page.getByRole('button', { name: 'Load older tasks' }).click();
+  await expect(page.locator('.exchange')).toHaveCount(3);
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('say:one');
+  await page.goto(`${server.url}/#/?view=sessions`);
+  await expect(page.getByRole('row', { name: /older/ })).toContainText('Last: say:three');
+});
+
+test('an empty server shows what to try', async ({ page }) => {
+  await page.route('**/tasks?*', (route) => route.fulfill({ json: [] }));
+  await page.route('**/sessions', (route) => route.fulfill({ json: [] }));
+  await open(page);
+  const steps = page.getByRole('region', { name: 'First steps' });
+  await expect(steps.getByRole('button', { name: /^Ask it|^Watch it/ })).not.toHaveCount(0);
+  const message = await steps.locator('code').first().textContent();
+  await steps.getByRole('button').first().click();
+  await expect(page.getByLabel('Message', { exact: true })).toHaveValue(message);
+  await page.getByLabel('Message', { exact: true }).fill('say:unnamed');
+  await page.unroute('**/tasks?*');
+  await page.getByRole('button', { name: 'Send message' }).click();
+  // The page has named the session.
+  await expect(page).toHaveURL(/sessions\/chat-\w+\?task=/);
+  await expect(result(page)).toContainText('unnamed');
+});
+
 test('the sums of the timeline are those of the task', async ({ page }) => {
   const task = await server.task('times', 'say:x');
   await server.ended(task);

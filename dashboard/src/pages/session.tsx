@@ -16,34 +16,49 @@ import type { Transcript } from '../transcript';
 import type { Session, Task } from '../types';
 import { Files } from './files';
 
-/** The maximum number of tasks shown. */
-const MAX_TASKS = 100;
+/** The number of tasks that are loaded at first, and by each request for older ones. */
+const PAGE = 100;
 
-/** Returns the latest tasks with their answers, and true if there are older ones. A page ends before 4 MiB. */
-async function latest(path: string, signal: AbortSignal): Promise<{ tasks: Task[]; more: boolean }> {
+interface TaskPage {
+  tasks: Task[];
+  /** The address of the next older tasks. */
+  next: string | null;
+}
+
+/** Returns tasks with their answers, newest first. A page ends before 4 MiB. */
+async function page(path: string, signal?: AbortSignal): Promise<TaskPage> {
   const answer = await call(path, { signal });
-  return { tasks: (await answer.json()) as Task[], more: nextPage(answer) !== null };
+  return { tasks: (await answer.json()) as Task[], next: nextPage(answer) };
 }
 
 export function SessionPage({ sessionId }: { sessionId: string }) {
   const listed = sessions.value.get(sessionId);
   const found = useGet<Session>(`/session/${id(sessionId)}`, `${listed?.state} ${listed?.turns} ${returns.value}`);
-  const past = useLoad(`/tasks?limit=${MAX_TASKS}&full=1&sessionId=${id(sessionId)}`, latest, `${listed?.turns} ${returns.value}`);
+  const past = useLoad(`/tasks?limit=${PAGE}&full=1&sessionId=${id(sessionId)}`, page, `${listed?.turns} ${returns.value}`);
+  const [older, setOlder] = useState<TaskPage | null>(null);
+  const [failure, setFailure] = useState<unknown>(null);
+  const next = older ? older.next : past.value?.next ?? null;
+  const loadOlder = () => page(next!).then(({ tasks, next }) => setOlder({ tasks: [...older?.tasks ?? [], ...tasks], next }), setFailure);
   const conversation = useMemo(() => {
-    const known = new Map((past.value?.tasks ?? []).map((task) => [task.taskId, task]));
+    const known = new Map([...older?.tasks ?? [], ...past.value?.tasks ?? []].map((task) => [task.taskId, task]));
     for (const task of tasks.value.values()) {
       const before = known.get(task.taskId);
       if (task.sessionId === sessionId && !(before?.finished && !task.finished)) known.set(task.taskId, { ...before, ...task });
     }
     return [...known.values()].sort((a, b) => a.created.localeCompare(b.created) || a.taskId.localeCompare(b.taskId));
-  }, [past.value, tasks.value, sessionId]);
+  }, [past.value, older, tasks.value, sessionId]);
   const session = { ...found.value, ...listed } as Session;
-  const title = conversation[0] && !past.value?.more ? firstLine(conversation[0].prompt) : plainName(sessionId);
+  const title = conversation[0] && !next ? firstLine(conversation[0].prompt) : plainName(sessionId);
   useTitle(title);
 
   if (found.error instanceof Problem && found.error.status === 404 && !listed) return <NotYet sessionId={sessionId} />;
   if (!found.value && !listed) return <><h1>{plainName(sessionId)}</h1>{found.error ? <Trouble error={found.error} retry={found.reload} /> : <Loading />}</>;
-  return <Shown session={session} title={title} conversation={conversation} isLoaded={past.value !== null} isPartial={past.value?.more ?? false} error={past.error} reload={() => { found.reload(); past.reload(); }} />;
+  return (
+    <Shown
+      session={session} title={title} conversation={conversation} isLoaded={past.value !== null} loadOlder={next ? () => void loadOlder() : null}
+      error={past.error ?? failure} reload={() => { setFailure(null); found.reload(); past.reload(); }}
+    />
+  );
 }
 
 function NotYet({ sessionId }: { sessionId: string }) {
@@ -67,12 +82,13 @@ interface ShownProps {
   title: string;
   conversation: Task[];
   isLoaded: boolean;
-  isPartial: boolean;
+  /** `null` if all tasks are loaded. */
+  loadOlder: (() => void) | null;
   error: unknown;
   reload: () => void;
 }
 
-function Shown({ session, title, conversation, isLoaded, isPartial, error, reload }: ShownProps) {
+function Shown({ session, title, conversation, isLoaded, loadOlder, error, reload }: ShownProps) {
   const { sessionId } = session;
   const { query } = route.value;
   const view = query.get('view') === 'files' ? 'files' : 'conversation';
@@ -106,10 +122,10 @@ function Shown({ session, title, conversation, isLoaded, isPartial, error, reloa
         <div class="session">
           <aside class="session-side" aria-label="About this session">
             <Plan transcripts={transcripts} />
-            <details class="about" open={innerWidth > 1100}><summary>About this session</summary><SessionFacts session={session} tasks={conversation} isPartial={isPartial} reload={reload} /></details>
+            <details class="about" open={innerWidth > 1100}><summary>About this session</summary><SessionFacts session={session} tasks={conversation} isPartial={loadOlder !== null} reload={reload} /></details>
           </aside>
           <section aria-label="Conversation" class="conversation">
-            {isPartial && <p class="hint">The latest {conversation.length} tasks.</p>}
+            {loadOlder && <button type="button" class="more" onClick={loadOlder}>Load older tasks</button>}
             {error ? <Trouble error={error} retry={reload} /> : null}
             {!isLoaded && !error && <Loading />}
             {isLoaded && shown.map((task) => (

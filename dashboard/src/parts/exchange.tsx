@@ -19,6 +19,9 @@ import { Stream } from './work';
 /** Lists and changes have at most this many characters of a prompt. */
 const MAX_LISTED_CHARS = 2000;
 
+/** A shorter silence is usual. */
+const MIN_SILENCE_MS = 5000;
+
 interface Props {
   task: Task;
   /** The work is shown from the beginning. */
@@ -135,5 +138,5 @@ function Doing({ task, transcript, isLost }: { task: Task; transcript: Transcrip
   const doing = isLost ? 'Reconnecting to the events' : transcript?.doing.value || (task.status === 'queued' ? 'Queued' : 'Starting');
   const since = transcript?.moments.last;
   const silent = since ? now.value - since : 0;
-  return <span class="doing"><i class="spin" aria-hidden="true" />{doing}{silent > 5000 && ` for ${duration(Math.floor(silent / 1000) * 1000).replace('.0', '')}`}</span>;
+  return <span class="doing"><i class="spin" aria-hidden="true" />{doing}{!isLost && silent > MIN_SILENCE_MS && ` for ${duration(Math.floor(silent / 1000) * 1000).replace('.0', '')}`}</span>;
 }

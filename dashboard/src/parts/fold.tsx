@@ -26,7 +26,7 @@ export function Fold({ memory, ...props }: Props) {
   };
   return (
     <details class={`fold ${props.class}`} open={open} onToggle={onToggle}>
-      <summary>{props.title}</summary>
+      <summary data-row>{props.title}</summary>
       {open && <div class="fold-content">{props.children()}</div>}
     </details>
   );

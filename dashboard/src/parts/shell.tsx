@@ -120,7 +120,7 @@ function useShortcuts(onHelp: () => void): void {
 }
 
 const KEYS = [
-  ['n', 'Write a message'], ['/', 'Search'], ['j  k', 'Next, previous row'], ['g o', 'Overview'], ['g u', 'Usage'],
+  ['n', 'Write a message'], ['/', 'Search'], ['j  k', 'Next, previous row or step'], ['g o', 'Overview'], ['g u', 'Usage'],
   ['g h', 'Health'], ['g w', 'Webhooks'], ['Ctrl Enter', 'Send'], ['Esc', 'Stop the running task'], ['?', 'Keyboard shortcuts'],
 ] as const;
 
