@@ -37,6 +37,21 @@ async function shoot(server, name, place, prepare = async () => {}, key = server
   console.log(name);
 }
 
+/** The picture of README: the end of a session with an edit unfolded. */
+async function picture(server, place) {
+  const page = await browser.newPage({ viewport: { width: 1240, height: 770 }, deviceScaleFactor: 1.5 });
+  await page.addInitScript((key) => sessionStorage.setItem('claude-runner.key', key), server.env.API_KEYS);
+  await page.goto(`${server.url}/${place}`);
+  const step = (title) => page.locator('.fold.tool', { has: page.locator('summary b', { hasText: title }) }).last();
+  await step(/^Edit$/).locator('summary').click();
+  await page.locator('.diff [class^="hljs-"]').first().waitFor();
+  await step(/^Search/).evaluate((element) => scrollTo(0, element.getBoundingClientRect().top + scrollY - 40));
+  await page.mouse.move(0, 0);
+  await page.screenshot({ path: join(directory, 'dashboard.png') });
+  await page.close();
+  taken += 1;
+}
+
 const unfold = (page) => page.getByRole('button', { name: 'Unfold all' }).last().click();
 const start = (page) => page.evaluate(() => scrollTo(0, 0));
 
@@ -78,6 +93,7 @@ await withServer({ API_KEYS: KEY, WARM_SANDBOXES: '1' }, async (server) => {
   await shoot(server, 'session-end', '#/sessions/token-refresh');
   await shoot(server, 'session-start', `#/sessions/token-refresh`, start);
   await shoot(server, 'session-unfolded', `#/sessions/token-refresh?task=${tour}&step=1`, unfold);
+  await picture(server, '#/sessions/token-refresh');
   await shoot(server, 'task-details', `#/tasks/${tour}`, (page) => page.locator('.timeline').last().scrollIntoViewIfNeeded());
   await shoot(server, 'task-stopped', `#/tasks/${stopped}`);
   await shoot(server, 'task-failed', `#/tasks/${failed}`);

@@ -139,6 +139,7 @@ function Shown({ session, title, conversation, isLoaded, loadOlder, error, reloa
           <Dock sessionId={sessionId} tasks={conversation} follow={follow} />
         </div>
       )}
+      <div ref={follow.end} class="end-mark" />
     </>
   );
 }

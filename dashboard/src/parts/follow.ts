@@ -1,5 +1,6 @@
 // Keeps a growing page at its end while the reader is there, or at the place that the address names until the reader scrolls.
 import { type Signal, useSignal } from '@preact/signals';
+import type { RefObject } from 'preact';
 import { useCallback, useEffect, useRef } from 'preact/hooks';
 
 /** The distance from the end, in pixels, within which the reader counts as being there. */
@@ -8,6 +9,8 @@ const NEAR_PX = 32;
 const AWAY_PX = 200;
 
 export interface Follow {
+  /** The last element of the page. */
+  end: RefObject<HTMLDivElement | null>;
   /** True while the end is out of sight. */
   away: Signal<boolean>;
   toEnd: () => void;
@@ -15,43 +18,37 @@ export interface Follow {
 
 /** `place` finds the element that the address names. `ready` is true once the page has its content. */
 export function useFollow(ready: boolean, isNamed: boolean, place: () => Element | null): Follow {
+  const end = useRef<HTMLDivElement>(null);
   const away = useSignal(false);
   const mode = useRef<'end' | 'place' | 'free'>(isNamed ? 'place' : 'end');
   const find = useRef(place);
   find.current = place;
-  const distance = () => {
-    const { scrollHeight, scrollTop, clientHeight } = document.scrollingElement!;
-    return scrollHeight - scrollTop - clientHeight;
-  };
   const keep = useCallback(() => {
-    const scroller = document.scrollingElement!;
-    if (mode.current === 'end') scroller.scrollTop = scroller.scrollHeight;
+    if (mode.current === 'end') document.scrollingElement!.scrollTop = Number.MAX_SAFE_INTEGER;
     else if (mode.current === 'place') find.current()?.scrollIntoView({ block: 'start' });
-    away.value = distance() > AWAY_PX;
   }, []);
   useEffect(() => {
-    if (!ready) return;
-    const scroller = document.scrollingElement!;
-    let top = scroller.scrollTop;
-    const onScroll = () => {
-      // A page that shrinks moves its reader up too, but to its end.
-      if (mode.current !== 'place') mode.current = distance() < NEAR_PX ? 'end' : scroller.scrollTop < top - 2 ? 'free' : mode.current;
-      top = scroller.scrollTop;
-      away.value = distance() > AWAY_PX;
-    };
+    if (!ready || !end.current) return;
+    // Observers read the layout that the browser makes anyway; a scroll listener would force another one in each frame.
+    const resized = new ResizeObserver(keep);
+    resized.observe(document.body);
+    // The page has been scrolled to its end when it grew, so an end that is out of reach means that the reader scrolled.
+    const near = new IntersectionObserver(([entry]) => {
+      if (entry && mode.current !== 'place') mode.current = entry.isIntersecting ? 'end' : 'free';
+    }, { rootMargin: `0px 0px ${NEAR_PX}px 0px` });
+    const far = new IntersectionObserver(([entry]) => {
+      away.value = !entry?.isIntersecting;
+    }, { rootMargin: `0px 0px ${AWAY_PX}px 0px` });
+    for (const observer of [near, far]) observer.observe(end.current);
     const onInput = (event: Event) => {
       if (mode.current === 'place') mode.current = 'free';
       // Whoever opens something reads it.
       if (event.type === 'click' && (event.target as Element).closest('.conversation summary, .conversation button')) mode.current = 'free';
     };
-    const observer = new ResizeObserver(keep);
-    observer.observe(document.body);
     const inputs = ['wheel', 'touchmove', 'keydown', 'click'];
-    addEventListener('scroll', onScroll, { passive: true });
     for (const input of inputs) addEventListener(input, onInput, { passive: true, capture: true });
     return () => {
-      observer.disconnect();
-      removeEventListener('scroll', onScroll);
+      for (const observer of [resized, near, far]) observer.disconnect();
       for (const input of inputs) removeEventListener(input, onInput, { capture: true });
     };
   }, [ready]);
@@ -59,5 +56,5 @@ export function useFollow(ready: boolean, isNamed: boolean, place: () => Element
     mode.current = 'end';
     keep();
   }, []);
-  return { away, toEnd };
+  return { end, away, toEnd };
 }
