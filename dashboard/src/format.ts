@@ -3,8 +3,9 @@
 export function money(dollars: number | null | undefined): string {
   if (dollars === null || dollars === undefined) return '–';
   if (dollars === 0) return '$0.00';
-  const digits = dollars < 0.1 ? 4 : dollars < 1000 ? 2 : 0;
-  return `$${dollars.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
+  // The command line shows the same digits, rounded in the same way: `toFixed` rounds the exact value, and 0.01125 is a little less.
+  if (dollars < 1) return `$${dollars.toFixed(4)}`;
+  return `$${Number(dollars.toFixed(dollars < 1000 ? 2 : 0)).toLocaleString('en-US', { minimumFractionDigits: dollars < 1000 ? 2 : 0 })}`;
 }
 
 export function duration(ms: number | null | undefined): string {
@@ -62,9 +63,37 @@ export function full(time: string): string {
   return new Date(time).toLocaleString([], { dateStyle: 'medium', timeStyle: 'medium' });
 }
 
-/** An `errorType` in words. */
-export function reason(errorType: string): string {
-  return errorType.replaceAll('_', ' ');
+/** A code in words. */
+export function reason(code: string): string {
+  return code.replaceAll('_', ' ');
+}
+
+const FAILURES: Record<string, string> = {
+  timeout: 'The time limit was reached', stalled: 'The agent produced no output', auth_expired: 'The credential was rejected', no_credential: 'There is no credential for the model',
+  capacity_reached: 'No capacity was free', model_unreachable: 'The model API was not reachable', engine_unavailable: 'No sandbox could be created', max_turns: 'The limit of turns was reached',
+  budget_exceeded: 'The budget is spent', invalid_output: 'The answer does not fit its schema', model_refused: 'The model is not available', mcp_server_failed: 'An MCP server did not start',
+  repo_not_found: 'The repository was not found', repo_ambiguous: 'Several repositories match', clone_failed: 'The repository could not be cloned', push_rejected: 'The push was rejected',
+  nothing_to_do: 'Nothing was changed', oom_killed: 'The sandbox ran out of memory', container_lost: 'The sandbox was lost', deleted: 'The session was deleted',
+};
+
+/** The reason of a failure in a few words. `exit_code` covers several reasons, which only its sentence tells apart. */
+export function failure(errorType: string | null, sentence: string | null): string {
+  if (errorType === 'exit_code' || !errorType) {
+    if (/model API (rejected|refused|answered)|answered 4\d\d|API Error: 4\d\d/i.test(sentence ?? '')) return 'The model API rejected the request';
+    return 'The agent failed';
+  }
+  return FAILURES[errorType] ?? upper(reason(errorType));
+}
+
+/** A sentence of the server without the number of an error of its operating system. */
+export function withoutErrno(sentence: string): string {
+  return sentence.replace(/ \(os error \d+\)/g, '');
+}
+
+/** The tokens of a task: those that the model read anew, those from the cache, those that it wrote into the cache, and its output. */
+export function tokens(usage: { input_tokens: number; cache_read_input_tokens: number; cache_creation_input_tokens: number; output_tokens: number }): string {
+  const parts = [[usage.input_tokens, 'fresh'], [usage.cache_read_input_tokens, 'cached'], [usage.cache_creation_input_tokens, 'written to the cache'], [usage.output_tokens, 'out']] as const;
+  return parts.filter(([amount, name]) => amount || name === 'out').map(([amount, name]) => `${count(amount)} ${name}`).join(', ');
 }
 
 /** Pretty JSON, or the string itself. */

@@ -14,6 +14,8 @@ import { UsagePage } from './pages/usage';
 import { WebhooksPage } from './pages/webhooks';
 import { href, route } from './route';
 import './style.css';
+import './work.css';
+import './session.css';
 
 function App() {
   const [asked, setAsked] = useState(false);
@@ -36,8 +38,11 @@ function App() {
 function Page() {
   const { parts: [page = '', id = ''] } = route.value;
   useEffect(() => {
-    const heading = document.querySelector('h1');
-    document.title = heading?.textContent && page ? `${heading.textContent} · Claude Runner` : 'Claude Runner';
+    // A page that loads its subject names the tab itself.
+    if (page !== 'sessions' && page !== 'tasks') {
+      const heading = document.querySelector('h1');
+      document.title = heading?.textContent && page ? `${heading.textContent} · Claude Runner` : 'Claude Runner';
+    }
     scrollTo(0, 0);
   }, [page, id]);
   switch (page) {

@@ -3,6 +3,8 @@
 import { type Token, type Tokens, lexer } from 'marked';
 import type { ComponentChildren } from 'preact';
 import { useMemo } from 'preact/hooks';
+import { useHighlight } from './tools/highlight';
+import { Sheet } from './tools/sheet';
 
 /** Deeper nesting is shown as source text. */
 const MAX_DEPTH = 24;
@@ -43,7 +45,7 @@ function block(token: Token, depth: number): ComponentChildren {
       return tokens ? inline(tokens, depth + 1) : entities(text);
     }
     case 'code':
-      return <Code text={(token as Tokens.Code).text} />;
+      return <Code text={(token as Tokens.Code).text} language={(token as Tokens.Code).lang?.split(/\s/)[0] ?? ''} />;
     case 'blockquote':
       return <blockquote>{blocks((token as Tokens.Blockquote).tokens, depth + 1)}</blockquote>;
     case 'list': {
@@ -112,8 +114,9 @@ function inline(tokens: Token[] | undefined, depth: number): ComponentChildren[]
   });
 }
 
-function Code({ text }: { text: string }) {
-  return <pre class="code" tabIndex={0}><code>{text}</code></pre>;
+function Code({ text, language }: { text: string; language: string }) {
+  const lines = useHighlight(text, language);
+  return <Sheet name={language || 'Text'} copy={text} rows={lines.map((spans) => ({ spans }))} class="fence" fold={40} />;
 }
 
 /** A link to another site. An address with another scheme than http, https and mailto is shown as text. */

@@ -31,6 +31,17 @@ export function go(...parts: string[]): void {
   location.hash = href(...parts);
 }
 
+/** The address of a task in its session, and of a step of it. */
+export function taskAddress(sessionId: string, taskId: string, step = 0): string {
+  return `${href('sessions', sessionId)}?${new URLSearchParams({ task: taskId, ...(step && { step: String(step) }) })}`;
+}
+
+/** Replaces the address without a step in the history. */
+export function replace(address: string): void {
+  history.replaceState(null, '', address);
+  hash.value = location.hash;
+}
+
 /** Changes the query. `isStep` adds a step to the history, for navigation; a filter adds none. */
 export function setQuery(changes: Record<string, string>, isStep = false): void {
   const { parts, query } = route.peek();

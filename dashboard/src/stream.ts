@@ -7,7 +7,7 @@ export type StreamState = 'connecting' | 'live' | 'lost' | 'ended';
 
 export interface Subscriber {
   events(batch: RunnerEvent[]): void;
-  state(state: StreamState, returned: boolean): void;
+  state(state: StreamState): void;
 }
 
 const MAX_WAIT_MS = 3000;
@@ -34,7 +34,7 @@ async function run(session: string, epoch: string | undefined, since: number, su
     if (batch.length && !signal.aborted) subscriber.events(batch);
   };
   while (!signal.aborted) {
-    subscriber.state(lost ? 'lost' : 'connecting', false);
+    subscriber.state(lost ? 'lost' : 'connecting');
     try {
       const { protocols } = await send<Ticket>('POST', `/session/${id(session)}/ticket`);
       if (signal.aborted) return;
@@ -45,7 +45,7 @@ async function run(session: string, epoch: string | undefined, since: number, su
           const event = JSON.parse(data as string) as RunnerEvent | Connected;
           if (event.type === 'connected') {
             epoch ??= event.epoch;
-            subscriber.state('live', lost);
+            subscriber.state('live');
             [lost, wait] = [false, 200];
             return;
           }
@@ -69,13 +69,13 @@ async function run(session: string, epoch: string | undefined, since: number, su
       // The page closed the stream itself.
       if (signal.aborted) return;
       if (code === 4001) locked.value = true;
-      if (FINAL.has(code)) return subscriber.state('ended', false);
+      if (FINAL.has(code)) return subscriber.state('ended');
     } catch (error) {
-      if (error instanceof Problem && [401, 403, 404].includes(error.status)) return subscriber.state('ended', false);
+      if (error instanceof Problem && [401, 403, 404].includes(error.status)) return subscriber.state('ended');
     }
     if (signal.aborted) return;
     lost = true;
-    subscriber.state('lost', false);
+    subscriber.state('lost');
     await pause(wait, signal);
     wait = Math.min(wait * 2, MAX_WAIT_MS);
   }

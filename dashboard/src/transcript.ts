@@ -1,14 +1,19 @@
 // Converts events into a transcript: joins pieces of text, pairs tool calls with results, and nests subagents in the call that
 // started them. Blocks change in place; a block's `rev` notifies the component that shows it.
 import { type Signal, signal } from '@preact/signals';
-import { upper } from './format';
+import { fields, lifeWords, notice, stageWords, waitingWords } from './notices';
+import { reason } from './format';
+import { describe } from './tools/describe';
 import type { RunnerEvent } from './types';
 
 interface Base {
+  /** The `seq` of its first event, which its link names; negative for an event without one. */
   id: number;
   at: number;
   until: number;
   rev: Signal<number>;
+  /** The reader's choice of whether it is open. */
+  opened?: boolean;
 }
 
 export interface Prose extends Base {
@@ -30,6 +35,10 @@ export interface Tool extends Base {
   isError: boolean;
   cut: boolean;
   children: Block[];
+  /** What a subagent does at the moment; empty if it has not said so. */
+  progress: string;
+  /** The title of the plan's item that the call changes; empty if it is not known. */
+  about: string;
 }
 
 export interface Note extends Base {
@@ -43,30 +52,67 @@ export interface Note extends Base {
 
 export type Block = Prose | Tool | Note;
 
+/** A moment of a task that the timeline and the line of its state need. */
+export interface Moments {
+  /** The first time that the agent was ready; 0 before. */
+  ready: number;
+  /** The time of the last event; 0 before. */
+  last: number;
+}
+
 export class Transcript {
   readonly blocks: Block[] = [];
   /** Increases when a top-level block is added or removed. */
   readonly rev = signal(0);
+  /** The number of events. */
+  readonly count = signal(0);
+  /** What happens at the moment, for people. */
+  readonly doing = signal('');
+  /** Increases with each tool call that starts or ends. */
+  readonly calls = signal(0);
+  /** The answer, once the task is complete. */
+  answer: { response?: string | null; output?: unknown } | null = null;
+  readonly moments: Moments = { ready: 0, last: 0 };
   last = 0;
-  count = 0;
   private readonly tools = new Map<string, Tool>();
+  /** The call that started a subagent, by the subagent's id. */
+  private readonly subagents = new Map<string, Tool>();
+  /** The titles of the plan's items by their ids. */
+  private readonly plan = new Map<string, string>();
   private readonly touched = new Set<Block>();
-  private next = 1;
+  private next = -1;
   private grown = false;
 
   /** Adds events in their order and skips duplicates. */
   take(events: RunnerEvent[]): void {
+    let [count, called] = [0, false];
     for (const event of events) {
       const seq = numberOf(event);
       if (seq && seq <= this.last) continue;
       if (seq) this.last = seq;
-      this.count += 1;
+      count += 1;
+      called ||= event.type === 'tool_start' || event.type === 'tool_end';
+      this.moments.last = timeOf(event) || this.moments.last;
       this.one(event);
     }
     for (const block of this.touched) block.rev.value += 1;
     this.touched.clear();
     if (this.grown) this.rev.value += 1;
     this.grown = false;
+    if (called) this.calls.value += 1;
+    this.count.value += count;
+  }
+
+  /** All tool calls, those of subagents too, in their order. */
+  toolCalls(): Tool[] {
+    return [...this.tools.values()];
+  }
+
+  /** The index of the last block if it is the text of the answer, which is shown as the result; otherwise -1. */
+  indexOfAnswer(text: string | null): number {
+    const at = this.blocks.findLastIndex((block) => block.kind !== 'note');
+    const block = this.blocks[at];
+    return text !== null && block?.kind === 'text' && block.text.trim() === text.trim() ? at : -1;
   }
 
   private one(event: RunnerEvent): void {
@@ -75,19 +121,23 @@ export class Transcript {
       case 'thinking_start':
         this.close(list);
         this.prose(list, 'thinking', event, '');
+        this.doing.value = 'Thinking';
         break;
       case 'thinking':
       case 'text':
         this.prose(list, event.type, event, event.text);
+        this.doing.value = event.type === 'text' ? 'Writing' : 'Thinking';
         break;
       case 'tool_start': {
         this.close(list);
         const tool: Tool = {
           ...this.base(event), kind: 'tool', tool: event.tool, toolUseId: event.toolUseId, input: event.input,
-          result: null, stopped: false, isError: false, cut: event.truncated ?? false, children: [],
+          result: null, stopped: false, isError: false, cut: event.truncated ?? false, children: [], progress: '',
+          about: this.plan.get(String(fields(event.input)['taskId'])) ?? '',
         };
         this.tools.set(tool.toolUseId, tool);
         this.add(list, tool);
+        this.doing.value = describe(tool).title;
         break;
       }
       case 'tool_end': {
@@ -97,8 +147,11 @@ export class Transcript {
         tool.isError = event.isError;
         tool.cut ||= event.truncated ?? false;
         tool.until = timeOf(event);
+        tool.progress = '';
+        if (tool.tool === 'TaskCreate' && !tool.isError) this.plan.set(/#(\d+)/.exec(tool.result)?.[1] ?? '', String(fields(tool.input)['subject'] ?? ''));
         this.close(tool.children);
         this.touch(tool);
+        this.doing.value = 'Waiting for the model';
         break;
       }
       case 'retry': {
@@ -106,64 +159,69 @@ export class Transcript {
         this.close(list);
         const of = event.maxRetries ? ` of ${event.maxRetries}` : '';
         const status = event.status ? ` (${event.status})` : '';
-        this.note(list, event, 'warn', `Model request retried, attempt ${event.attempt}${of}`, `${event.reason.replaceAll('_', ' ')}${status}`);
+        this.note(list, event, 'warn', `The model is asked again, attempt ${event.attempt}${of}`, `${reason(event.reason)}${status}`);
+        this.doing.value = 'Waiting to ask the model again';
         break;
       }
-      case 'task_queued': {
-        const reasons: Record<string, string> = {
-          session: 'for other tasks of its session', capacity: 'for a free sandbox', memory: 'for the memory of a sandbox',
-          branch: 'for a task on the same branch',
-        };
-        const why = reasons[event.reason ?? ''];
-        if (why) this.note(list, event, 'plain', `Waiting ${why}`, `position ${event.position}`);
-        else this.note(list, event, 'plain', 'Queued', '');
+      case 'task_queued':
+        this.doing.value = waitingWords(event.reason, event.position);
         break;
-      }
       case 'task_start':
-        this.note(list, event, 'plain', 'Started', '');
+        this.doing.value = 'Starting the sandbox';
         break;
       case 'init':
-        this.note(list, event, 'plain', 'Agent ready', event.model, { tools: event.tools });
+        this.moments.ready ||= timeOf(event);
+        this.doing.value = 'Waiting for the model';
         break;
       case 'stage': {
         this.close(list);
-        const [stage, where] = [event.stage, [event.repo, event.branch].filter(Boolean).join(' · ')];
-        const does = event.prUrl ? 'has opened the' : stage === 'worker' ? 'works' : where ? 'prepares' : 'chooses the repository';
-        this.note(list, event, 'plain', `${upper(stage)} ${does}`, event.prUrl ? '' : where, undefined, event.prUrl);
+        const { title, text } = stageWords(event);
+        this.note(list, event, 'plain', title, text, event.notCloned?.length ? event.notCloned.join('\n') : undefined, event.prUrl);
+        this.doing.value = title;
         break;
       }
       case 'task_complete':
+        this.answer = event;
         this.end(event);
-        this.note(list, event, 'good', 'Completed', '');
         break;
       case 'task_failed':
       case 'abort':
+        // The result names the reason.
         this.end(event);
-        this.note(list, event, event.type === 'abort' ? 'warn' : 'bad', event.type === 'abort' ? 'Aborted' : 'Failed', event.errorType === 'aborted' ? '' : event.errorType.replaceAll('_', ' '));
         break;
       case 'warning':
         this.note(list, event, 'warn', 'Warning', event.message);
         break;
       case 'session_reset':
-        this.note(list, event, 'warn', 'The session was reset', event.reason === 'transcript_lost' ? 'its conversation was lost' : '');
-        break;
       case 'session_deleted':
-        this.note(list, event, 'warn', 'The session was deleted', '');
+      case 'gap': {
+        const { title, text } = lifeWords(event);
+        this.note(list, event, 'warn', title, text);
         break;
-      case 'gap':
-        this.note(list, event, 'warn', 'Older events are no longer stored', `events ${event.from} to ${event.to} were removed by EVENT_RETENTION`);
-        break;
+      }
       case 'subagent':
-        // The subagent's events follow separately and are nested in its call.
+        this.subagent(event);
         break;
-      default:
-        this.note(list, event, 'plain', 'Other event', nameOf(event), event.event ?? event);
+      default: {
+        const found = notice(event.event ?? event);
+        if (found) this.note(list, event, found.tone, found.title, found.text, found.detail);
+      }
     }
+  }
+
+  /** The subagent's own events follow separately and are nested in its call. */
+  private subagent({ phase, frame }: Extract<RunnerEvent, { type: 'subagent' }>): void {
+    const { tool_use_id, task_id, description, last_tool_name } = fields(frame);
+    const tool = this.tools.get(String(tool_use_id)) ?? this.subagents.get(String(task_id));
+    if (!tool) return;
+    this.subagents.set(String(task_id), tool);
+    if (phase === 'updated' && typeof last_tool_name === 'string') tool.progress = [last_tool_name, description].filter((part) => typeof part === 'string').join(': ');
+    this.touch(tool);
   }
 
   private base(event: RunnerEvent): Base {
     const at = timeOf(event);
-    return { id: this.next++, at, until: at, rev: signal(0) };
+    return { id: numberOf(event) || this.next--, at, until: at, rev: signal(0) };
   }
 
   private listOf(event: RunnerEvent): Block[] {
@@ -252,10 +310,4 @@ function numberOf(event: RunnerEvent): number {
 
 function timeOf(event: RunnerEvent): number {
   return ('ts' in event && Date.parse(event.ts)) || 0;
-}
-
-/** Returns the name in an event of an unknown type. */
-function nameOf(event: Extract<RunnerEvent, { type: 'raw' }>): string {
-  const { subtype, type } = (event.event ?? {}) as { subtype?: unknown; type?: unknown };
-  return String(subtype ?? type ?? event.type).replaceAll('_', ' ');
 }

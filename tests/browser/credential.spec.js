@@ -1,6 +1,6 @@
 // The page shows which model answers: Claude, a scripted model, or none.
 import { expect, test } from '@playwright/test';
-import { open } from './page.js';
+import { fact, open } from './page.js';
 import { Server } from './server.js';
 
 /** The page's banner about the model. */
@@ -32,7 +32,7 @@ test('the scripted model is announced on each page, and on its tasks', async ({ 
     const task = await server.task('s', 'say:hello');
     expect((await server.ended(task)).status).toBe('completed');
     await open(page, server, `#/tasks/${task}`);
-    await expect(page.locator('.fact', { hasText: 'Model' })).toContainText('scripted, not');
+    await expect(fact(page, 'Model')).toContainText('scripted, not');
     await expect(note(page)).toBeVisible();
     expect(page.errors).toEqual([]);
   });

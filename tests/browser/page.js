@@ -11,4 +11,12 @@ export async function open(page, server, place = '', key = server.env.API_KEYS) 
   await page.goto(`${server.url}/${place}`);
 }
 
-export const status = (page) => page.getByRole('status', { name: 'Status' });
+/** A task in its session's conversation; without an id, the last one. */
+export const exchange = (page, taskId) => (taskId ? page.locator(`#task-${taskId}`) : page.locator('.exchange').last());
+
+export const status = (page, taskId) => exchange(page, taskId).getByRole('status', { name: 'Status' });
+
+export const result = (page, taskId) => exchange(page, taskId).getByRole('region', { name: 'Result' });
+
+/** A fact of a task, from its details. */
+export const fact = (page, name) => page.locator('.task-details .fact', { hasText: name });

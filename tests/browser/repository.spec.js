@@ -1,7 +1,7 @@
 // Repository tasks, agents and webhooks in the dashboard: the real coordinator with real containers, a forge in
 // GitHub's shape, and a receiver of webhooks.
 import { expect, test } from '@playwright/test';
-import { open, status } from './page.js';
+import { fact, open, result, status } from './page.js';
 import { Receiver } from './receiver.js';
 import { Server } from './server.js';
 
@@ -30,7 +30,7 @@ test('a repository task with its pull request', async ({ page }) => {
   await page.getByLabel('From branch').fill('');
   await page.getByRole('button', { name: 'Start task' }).click();
 
-  await expect(page.locator('.fact', { hasText: 'Stage' })).toContainText('worker');
+  await expect(fact(page, 'Stage')).toContainText('worker');
   for (const line of ['Orchestrator chooses', 'Orchestrator prepares', 'Worker works', 'Worker has opened']) {
     await expect(page.locator('.note', { hasText: line })).toBeVisible();
   }
@@ -47,9 +47,8 @@ test('a repository task with its pull request', async ({ page }) => {
   const found = await server.pull('acme/acme-api', address.split('/').at(-1));
   expect(found.draft).toBe(false);
   await expect(pull).toContainText(found.head.ref);
-  const result = page.getByRole('region', { name: 'Result' });
-  await expect(result).toContainText('Refresh tokens before they end');
-  await expect(result.getByRole('list', { name: 'Checks' })).toContainText('npm test');
+  await expect(result(page)).toContainText('Refresh tokens before they end');
+  await expect(result(page).getByRole('list', { name: 'Checks' })).toContainText('npm test');
 
   // The task has a row in the list, and its session has the files of the clone.
   await page.getByRole('link', { name: 'Overview' }).click();
@@ -58,9 +57,8 @@ test('a repository task with its pull request', async ({ page }) => {
   await expect(row).toContainText('worker');
   expect(await row.getByRole('link', { name: /^PR #/ }).getAttribute('href')).toBe(address);
   await row.getByRole('link', { name: 'Fix the token refresh bug' }).click();
-  await page.getByRole('link', { name: 'Session', exact: true }).click();
-  await expect(page.locator('.fact', { hasText: 'Repository' })).toContainText('acme/acme-api');
-  await page.getByRole('button', { name: 'Files' }).click();
+  await expect(page.locator('.session-facts .fact', { hasText: 'Repository' })).toContainText('acme/acme-api');
+  await page.getByRole('button', { name: 'Files', exact: true }).click();
   await expect(page.getByRole('region', { name: 'Files' })).toContainText('Changed');
   expect(page.errors).toEqual([]);
 });
@@ -73,12 +71,13 @@ test('a draft, its blockers, and once more', async ({ page }) => {
   await expect(pull).toContainText('draft');
   const number = (await pull.getByRole('link', { name: /^PR #/ }).getAttribute('href')).split('/').at(-1);
   expect((await server.pull('acme/handbook', number)).draft).toBe(true);
-  await expect(page.getByRole('region', { name: 'Result' })).toContainText('needs a decision');
+  await expect(result(page)).toContainText('needs a decision');
   await page.getByRole('button', { name: 'Retry' }).click();
   await expect(page).not.toHaveURL(new RegExp(taskId));
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('be blocked');
-  await page.getByRole('button', { name: 'Abort' }).click();
-  await page.getByRole('button', { name: 'Abort task' }).click();
+  // The second press kills what the first one only ends.
+  await page.getByRole('button', { name: 'Stop', exact: true }).click();
+  await page.getByRole('button', { name: 'Kill', exact: true }).click();
   await expect(status(page)).toHaveText(/aborted|failed/);
 });
 
@@ -93,7 +92,7 @@ test('a prompt that fits several repositories needs one click', async ({ page })
   await choice.getByRole('button', { name: 'acme/handbook' }).click();
   await expect(page).not.toHaveURL(new RegExp(taskId));
   await expect(status(page)).toHaveText('failed', { timeout: 60_000 });
-  const chosen = await server.call(`/task/${page.url().split('/').at(-1)}`);
+  const chosen = await server.call(`/task/${new URLSearchParams(page.url().split('?').at(-1)).get('task')}`);
   expect([chosen.repo, chosen.errorType]).toEqual(['acme/handbook', 'nothing_to_do']);
 });
 
@@ -117,8 +116,8 @@ test('an agent is selected, and the result is sent by webhook', async ({ page })
   await page.getByLabel('Webhook, called').fill(`${receiver.origin}/hook`);
   receiver.replies = [500, 503, 200, 200];
   await page.getByRole('button', { name: 'Send message' }).click();
-  await expect(page.getByRole('region', { name: 'Result' })).toContainText('team=blue green');
-  await expect(page.locator('.fact', { hasText: 'Agent' })).toContainText('review');
+  await expect(result(page)).toContainText('team=blue green');
+  await expect(page.locator('.session-facts .fact', { hasText: 'Agent' })).toContainText('review');
 
   const deliveries = page.getByRole('region', { name: 'Webhooks' });
   await expect(deliveries).toContainText('500');

@@ -8,8 +8,8 @@ const root = join(import.meta.dirname, '../..');
 const target = process.env.TARGET_DIR ?? join(root, 'target');
 
 export class Server {
-  /** `agents` maps names to instructions, for several agents. */
-  static async start(env = {}, { forge = false, agents = null } = {}) {
+  /** `agents` maps names to instructions, for several agents. `scripts` is a directory of the scripted model's answers. */
+  static async start(env = {}, { forge = false, agents = null, scripts = 'tests/it/repository' } = {}) {
     const server = new Server();
     // The path is short, because a socket's path has at most 107 bytes.
     server.place = mkdtempSync('/tmp/cr-');
@@ -22,7 +22,7 @@ export class Server {
       if (settings) writeFileSync(join(directory, 'agent.toml'), settings);
     }
     server.env = env;
-    const model = server.program('scripted-model', ['--port', '0', '--scripts', join(root, 'tests/it/repository')]);
+    const model = server.program('scripted-model', ['--port', '0', '--scripts', join(root, scripts)]);
     server.model = model.process;
     server.modelUrl = (await model.seen(/listens on (http:\/\/127\.0\.0\.1:\d+)/))[1];
     if (forge) await server.startForge();

@@ -6,6 +6,7 @@ import { bytes, count, plainName } from '../format';
 import { Ago, Empty, Loading, Trouble } from '../parts/basic';
 import { useGet } from '../parts/use';
 import { route, setQuery } from '../route';
+import { useHighlight } from '../tools/highlight';
 import type { Directory, FileEntry } from '../types';
 
 /** The maximum number of bytes shown of a file. */
@@ -148,9 +149,14 @@ function FileView({ sessionId, path }: { sessionId: string; path: string[] }) {
       {!content ? <Loading /> : 'binary' in content
         ? <Empty title="This file is not text"><p>{bytes(content.binary)}. Download it to open it in another program.</p></Empty>
         : content.text === '' ? <Empty title="This file is empty" />
-          : <>{content.cut && <p class="hint">The first {bytes(MAX_SHOWN)}; the download has the whole file.</p>}<pre class="code file-text" tabIndex={0}>{content.text}</pre></>}
+          : <>{content.cut && <p class="hint">The first {bytes(MAX_SHOWN)}; the download has the whole file.</p>}<FileText name={name} content={content.text} /></>}
     </article>
   );
+}
+
+function FileText({ name, content }: { name: string; content: string }) {
+  const lines = useHighlight(content, name);
+  return <pre class="code file-text" tabIndex={0}>{lines.map((spans, index) => <>{index > 0 && '\n'}{spans.map(({ text, style }) => (style ? <span class={style}>{text}</span> : text))}</>)}</pre>;
 }
 
 /** A file name for the reader's machine, without invisible characters and separators. */

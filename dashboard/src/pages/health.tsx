@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { Problem, curl, get, key } from '../api';
-import { bytes, count } from '../format';
+import { bytes, count, withoutErrno } from '../format';
 import { connection } from '../live';
 import { Ago, Badge, Copy, Empty, Fact, Loading, Sentence, Trouble } from '../parts/basic';
 import { Meter } from '../parts/chart';
@@ -19,7 +19,7 @@ export function HealthPage() {
     const look = async () => {
       // The server measures memory and CPU on each request, so request them only while the page is visible.
       if (document.hidden) return;
-      await readiness(stop.signal).then(setReady, (error: unknown) => !stop.signal.aborted && setError(error));
+      await readiness(stop.signal).then((value) => { setReady(value); setError(null); }, (error: unknown) => !stop.signal.aborted && setError(error));
       await get<Sandboxes>('/sandboxes', stop.signal).then(
         (value) => { setFound(value); setError(null); },
         (error: unknown) => {
@@ -34,16 +34,18 @@ export function HealthPage() {
     return () => { stop.abort(); clearInterval(timer); };
   }, [connection.value === 'lost']);
 
+  const isAway = connection.value === 'lost' || (error instanceof Problem && error.status === 0);
+
   return (
     <>
       <h1>Health</h1>
       <Trouble error={ready?.ready === false ? null : error} />
       {!ready ? !error && <Loading /> : (
-        <section aria-labelledby="checks">
-          <h2 id="checks">{ready.ready ? 'Ready for tasks' : 'Not ready for tasks'}</h2>
+        <section aria-labelledby="checks" class={isAway ? 'stale' : ''}>
+          <h2 id="checks">{isAway ? 'Before the server went away' : ready.ready ? 'Ready for tasks' : 'Not ready for tasks'}</h2>
           <ul class="checks">
             {(ready.checks ?? []).map((check) => (
-              <li class={check.ok ? 'ok' : 'not-ok'}><i aria-hidden="true">{check.ok ? '✓' : '✕'}</i><b>{check.name}</b><span class="hidden">{check.ok ? 'ok:' : 'failed:'}</span><span><Sentence text={check.detail} /></span></li>
+              <li class={check.ok ? 'ok' : 'not-ok'}><i aria-hidden="true">{check.ok ? '✓' : '✕'}</i><b>{check.name}</b><span class="hidden">{check.ok ? 'ok:' : 'failed:'}</span><span><Sentence text={withoutErrno(check.detail)} /></span></li>
             ))}
           </ul>
           {!ready.ready && <p class="hint">On the server, <code>claude-runner doctor</code> runs more checks and names the remedy for each problem.</p>}

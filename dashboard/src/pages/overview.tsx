@@ -1,10 +1,10 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { curl, id } from '../api';
 import { count } from '../format';
 import { connection, loaded, more, older, sessions, tasks } from '../live';
-import { Choice, Command, Empty, Loading, Trouble } from '../parts/basic';
+import { Choice, Empty, Loading, Trouble } from '../parts/basic';
 import { Composer } from '../parts/composer';
-import { SessionTable, TaskTable, stateOf } from '../parts/tables';
+import { FirstSteps } from '../parts/first-steps';
+import { SessionTable, TaskTable, stateOf, summaries } from '../parts/tables';
 import { route, setQuery } from '../route';
 import type { Status, Task } from '../types';
 
@@ -43,8 +43,9 @@ export function Overview() {
   const shown = all.filter((task) =>
     (!status || task.status === status) && (!kind || (task.kind ?? 'session') === kind)
     && (!wanted || [task.prompt, task.sessionId, task.taskId, task.repo, task.branch, task.errorType].some((field) => field?.toLowerCase().includes(wanted))));
+  const known = useMemo(() => summaries(tasks.value.values()), [tasks.value]);
   const shownSessions = [...sessions.value.values()]
-    .filter((session) => (!wanted || session.sessionId.toLowerCase().includes(wanted)) && (!state || stateOf(session) === state))
+    .filter((session) => (!wanted || [session.sessionId, session.agent, known.get(session.sessionId)?.first.prompt, known.get(session.sessionId)?.last.prompt].some((field) => field?.toLowerCase().includes(wanted))) && (!state || stateOf(session) === state))
     .sort((a, b) => b.lastActive.localeCompare(a.lastActive));
   const states = [...new Set([...sessions.value.values()].map(stateOf)).add(state)].filter(Boolean).sort();
   const isRepositories = all.some((task) => task.kind === 'repository');
@@ -53,7 +54,7 @@ export function Overview() {
     <>
       <h1>Overview</h1>
       <Composer />
-      <section aria-labelledby="counts">
+      {all.length > 0 && <section aria-labelledby="counts">
         <h2 id="counts" class="hidden">Tasks by status</h2>
         <div class="counts">
           {STATUSES.map((name) => (
@@ -66,7 +67,7 @@ export function Overview() {
             </button>
           ))}
         </div>
-      </section>
+      </section>}
       <section aria-label={view === 'tasks' ? 'Tasks' : 'Sessions'} class="listing">
         <div class="toolbar">
           <Choice label="List" value={view} options={[['tasks', 'Tasks'], ['sessions', `Sessions ${count(sessions.value.size)}`]]} onChange={(view) => setQuery({ view: view === 'tasks' ? '' : view })} />
@@ -119,15 +120,10 @@ function NoTasks({ isFiltered }: { isFiltered: boolean }) {
   if (isFiltered) {
     return <Empty title="No match"><button type="button" onClick={() => setQuery({ q: '', status: '', kind: '' })}>Show all tasks</button></Empty>;
   }
-  return (
-    <Empty title="No tasks yet">
-      <p>Send a message above, or from a terminal:</p>
-      <Command text={curl('/task', 'POST', { sessionId: 'user-123', message: 'What can you do?' })} />
-    </Empty>
-  );
+  return <FirstSteps />;
 }
 
 function NoSessions({ isFiltered }: { isFiltered: boolean }) {
   if (isFiltered) return <Empty title="No match"><button type="button" onClick={() => setQuery({ q: '', state: '' })}>Show all sessions</button></Empty>;
-  return <Empty title="No sessions yet"><p>The first message to a session creates it.</p><Command text={curl(`/session/${id('user-123')}`)} /></Empty>;
+  return <FirstSteps />;
 }

@@ -3,7 +3,8 @@ import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { Problem } from '../api';
-import { ago, full, upper } from '../format';
+import { ago, full, upper, withoutErrno } from '../format';
+import { connection } from '../live';
 import type { Status } from '../types';
 
 /** The current time, updated every second while the page is visible. */
@@ -75,7 +76,9 @@ export function Sentence({ text }: { text: string }) {
 
 export function Trouble({ error, retry }: { error: unknown; retry?: () => void }) {
   if (!error) return null;
-  const sentence = error instanceof Error ? error.message : String(error);
+  // The frame says once that the server is away, and the page loads again when it is back.
+  if (error instanceof Problem && error.status === 0 && connection.value === 'lost') return null;
+  const sentence = withoutErrno(error instanceof Error ? error.message : String(error));
   return (
     <div class="trouble" role="alert">
       <p><Sentence text={upper(sentence)} />{error instanceof Problem && error.retryAfter ? `${/[.!?]$/.test(sentence) ? '' : '.'} Try again in ${error.retryAfter} s.` : ''}</p>

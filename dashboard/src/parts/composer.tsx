@@ -24,37 +24,65 @@ export function edit(task: Task): void {
   go();
 }
 
-/** With `session`, it is the reply box of that session. */
-export function Composer({ session }: { session?: string }) {
+/** Puts a message into the composer of the overview. */
+export function prefill(message: string): void {
+  draft.value = { kind: 'session', values: { message } };
+}
+
+/** A name for a session whose creator gave none. */
+function newName(): string {
+  return `chat-${[...crypto.getRandomValues(new Uint8Array(5))].map((byte) => (byte % 36).toString(36)).join('')}`;
+}
+
+interface Props {
+  /** The session that it replies to. Without one, the form asks for it. */
+  session?: string;
+  /** A task of the session runs, so the message is queued. */
+  isBusy?: boolean;
+  onSent?: () => void;
+  /** More controls beside the button that sends. */
+  extra?: ComponentChildren;
+}
+
+export function Composer({ session, isBusy = false, onSent, extra }: Props) {
   const isReply = session !== undefined;
-  const [begun] = useState(() => (isReply ? null : draft.peek()));
-  const [kind, setKind] = useState<Kind>(begun?.kind ?? 'session');
-  const [values, setValues] = useState<Values>(begun?.values ?? {});
+  const [kind, setKind] = useState<Kind>('session');
+  const [values, setValues] = useState<Values>({});
   const [error, setError] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
   const form = useRef<HTMLFormElement>(null);
+  const before = useRef<Promise<unknown>>(Promise.resolve());
   const agents = useGet<Agent[]>(isReply ? null : '/agents').value ?? [];
   // A session keeps its first agent.
   const own = kind === 'session' ? sessions.value.get(values['sessionId']?.trim() ?? '')?.agent : undefined;
   const body = useMemo(() => bodyOf(kind, { ...values, ...(isReply && { sessionId: session }), ...(own && { agent: '' }) }), [kind, values, session, own]);
   const agent = agents.find(({ name, default: isDefault }) => (own ?? values['agent'] ? name === (own ?? values['agent']) : isDefault));
 
+  const given = isReply ? null : draft.value;
   useEffect(() => {
-    if (!begun) return;
+    if (!given) return;
+    setKind(given.kind);
+    setValues(given.values);
     draft.value = null;
-    form.current?.querySelector<HTMLElement>('[data-composer]')?.focus();
-  }, []);
+    setTimeout(() => form.current?.querySelector<HTMLElement>('[data-composer]')?.focus());
+  }, [given]);
 
   const submit = async (event: Event) => {
     event.preventDefault();
-    if (busy) return;
+    if (busy && !isReply) return;
     setBusy(true);
     setError(null);
+    const named = kind === 'session' && !body['sessionId'] ? { sessionId: newName() } : {};
+    // A reader can write the next reply at once. Replies arrive in the order in which they were sent.
+    const answer = before.current.then(() => send<{ taskId: string }>('POST', '/task', { ...body, ...named, async: true }));
+    before.current = answer.catch(() => {});
+    if (isReply) setValues((values) => ({ ...values, message: '' }));
     try {
-      const { taskId } = await send<{ taskId: string }>('POST', '/task', { ...body, async: true });
-      setValues((before) => ({ ...before, message: '', prompt: '' }));
+      const { taskId } = await answer;
       if (!isReply) go('tasks', taskId);
+      onSent?.();
     } catch (error) {
+      if (isReply) setValues((now) => ({ ...now, message: now['message'] || values['message'] || '' }));
       const problem = error instanceof Problem ? error : new Problem(0, 'unknown', String(error));
       setError(problem);
       const name = problem.field;
@@ -83,7 +111,8 @@ export function Composer({ session }: { session?: string }) {
   );
   const line = (name: string, placeholder: string) => <input {...field(name)} placeholder={placeholder} autoComplete="off" spellcheck={false} />;
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+    const isReplyKey = isReply && !event.shiftKey && !event.isComposing && (event.target as HTMLElement).matches('[name="message"]') && !matchMedia('(pointer: coarse)').matches;
+    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey || isReplyKey)) {
       event.preventDefault();
       form.current?.requestSubmit();
     }
@@ -105,7 +134,7 @@ export function Composer({ session }: { session?: string }) {
             <div class="narrow">
               {labelled('sessionId', 'Session', (
                 <>
-                  <input {...field('sessionId')} list="known-sessions" placeholder="user-123" autoComplete="off" spellcheck={false} />
+                  <input {...field('sessionId')} list="known-sessions" placeholder="a new one" autoComplete="off" spellcheck={false} />
                   <datalist id="known-sessions">{[...sessions.value.keys()].slice(0, 50).map((id) => <option value={id} />)}</datalist>
                 </>
               ))}
@@ -120,7 +149,7 @@ export function Composer({ session }: { session?: string }) {
             </div>
           )}
           {labelled('message', 'Message', (
-            <textarea {...field('message')} data-composer rows={isReply ? 2 : agents.length > 1 ? 5 : 3} placeholder={isReply ? 'Continue this session' : 'What should the agent do? The first message creates the session.'} />
+            <textarea {...field('message')} data-composer rows={isReply ? 1 : agents.length > 1 ? 5 : 3} placeholder={isReply ? isBusy ? 'Queue the next message' : 'Continue this session' : 'What should the agent do? The first message creates the session.'} />
           ), 'grow')}
         </div>
       ) : (
@@ -150,9 +179,10 @@ export function Composer({ session }: { session?: string }) {
       </details>
       {error && !isShown(error?.field) && <Trouble error={error} />}
       <div class="actions">
-        <button type="submit" class="primary" disabled={busy}>{busy ? 'Sending…' : isReply ? 'Send' : kind === 'session' ? 'Send message' : 'Start task'}</button>
+        <button type="submit" class="primary" disabled={busy && !isReply}>{busy && !isReply ? 'Sending…' : isReply ? isBusy ? 'Queue' : 'Send' : kind === 'session' ? 'Send message' : 'Start task'}</button>
+        {extra}
         <Copy label="Copy as cURL" text={() => curl('/task', 'POST', withoutSecrets(body))} />
-        <span class="hint keys-hint"><kbd>Ctrl</kbd> <kbd>Enter</kbd></span>
+        <span class="hint keys-hint">{!isReply && <kbd>Ctrl</kbd>} <kbd>Enter</kbd></span>
       </div>
     </form>
   );

@@ -2,11 +2,11 @@
 import { signal, useComputed } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { get, key, signOut } from '../api';
+import { key, signOut } from '../api';
 import { upper } from '../format';
 import { connection, returns, stopWatching, trouble } from '../live';
 import { href, route } from '../route';
-import type { Health } from '../types';
+import { ModelBanner } from './model-banner';
 
 const PAGES = [
   ['', 'Overview'],
@@ -89,27 +89,6 @@ function ConnectionBanner() {
   );
 }
 
-/** Warns if a scripted model answers, or no model. */
-function ModelBanner() {
-  const [credential, setCredential] = useState<Health['credential']>();
-  useEffect(() => {
-    const stop = new AbortController();
-    // A restart may have changed the credential. An error here hides only the banner.
-    get<Health>('/health', stop.signal).then((health) => setCredential(health.credential), () => {});
-    return () => stop.abort();
-  }, [returns.value]);
-  switch (credential) {
-    case 'scripted':
-      return <p class="banner warn" role="note"><span><b>The scripted model answers, not Claude.</b> It knows the questions of the sample agent, and runs a command if a message begins with <code>bash:</code>.</span></p>;
-    case 'none':
-      return <p class="banner warn" role="note"><span><b>There is no credential for the model</b>, so tasks fail. On the server, set <code>ANTHROPIC_API_KEY</code> or <code>CLAUDE_CODE_OAUTH_TOKEN</code>, or try it without one: <code>claude-runner serve --scripted</code></span></p>;
-    case 'login_expired':
-      return <p class="banner warn" role="note"><span><b>The login of Claude Code has expired</b>, so tasks fail. On the server, run <code>claude</code> to log in again.</span></p>;
-    default:
-      return null;
-  }
-}
-
 /** Keyboard shortcuts outside of text fields. */
 function useShortcuts(onHelp: () => void): void {
   const last = useRef('');
@@ -141,8 +120,8 @@ function useShortcuts(onHelp: () => void): void {
 }
 
 const KEYS = [
-  ['n', 'Write a message'], ['/', 'Search'], ['j  k', 'Next, previous row'], ['g o', 'Overview'], ['g u', 'Usage'],
-  ['g h', 'Health'], ['g w', 'Webhooks'], ['Ctrl Enter', 'Send'], ['?', 'Keyboard shortcuts'],
+  ['n', 'Write a message'], ['/', 'Search'], ['j  k', 'Next, previous row or step'], ['g o', 'Overview'], ['g u', 'Usage'],
+  ['g h', 'Health'], ['g w', 'Webhooks'], ['Ctrl Enter', 'Send'], ['Esc', 'Stop the running task'], ['?', 'Keyboard shortcuts'],
 ] as const;
 
 function Help({ onClose }: { onClose: () => void }) {

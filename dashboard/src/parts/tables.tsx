@@ -1,5 +1,5 @@
 // The tables of tasks and of sessions.
-import { duration, money, reason } from '../format';
+import { duration, failure, money } from '../format';
 import { tasks } from '../live';
 import { Outside } from '../markdown';
 import { href } from '../route';
@@ -33,7 +33,7 @@ function TaskRow({ task, inRepositories }: { task: Task; inRepositories: boolean
       <td data-label="Status"><Badge status={task.status} /></td>
       <td class="title">
         <a data-row href={href('tasks', task.taskId)}>{firstLine(task.prompt)}</a>
-        {task.errorType && task.status !== 'aborted' && <span class="error-text">{reason(task.errorType)}</span>}
+        {task.errorType && task.status !== 'aborted' && <span class="error-text">{failure(task.errorType, task.error)}</span>}
       </td>
       <td class="name" data-label={isRepository(task) ? 'Repository' : 'Session'}>
         {!isRepository(task) ? <a href={href('sessions', task.sessionId)} title={task.sessionId}>{task.sessionId}</a> : task.repo ?? (task.finished ? none : 'not selected yet')}
@@ -61,31 +61,57 @@ export function Elapsed({ task }: { task: Task }) {
 
 export function SessionTable({ sessions }: { sessions: Session[] }) {
   const agents = new Set(sessions.map((session) => session.agent)).size > 1;
-  // The session of a repository task has a generated id, so show the prompt too.
-  const prompts = new Map([...tasks.value.values()].filter(isRepository).map((task) => [task.sessionId, task.prompt]));
+  const known = summaries(tasks.value.values());
   return (
     <table class="list sessions">
       <caption class="hidden">Sessions, the latest active first</caption>
       <thead>
         <tr>
-          <th scope="col">State</th><th scope="col">Session</th>{agents && <th scope="col">Agent</th>}<th scope="col" class="number">Turns</th>
-          <th scope="col" class="number">Queued</th><th scope="col" class="number">Created</th><th scope="col" class="number">Active</th>
+          <th scope="col">State</th><th scope="col">Session</th>{agents && <th scope="col">Agent</th>}
+          <th scope="col" class="number">Cost</th><th scope="col" class="number">Turns</th><th scope="col" class="number">Active</th>
         </tr>
       </thead>
-      <tbody>
-        {sessions.map((session) => (
-          <tr key={session.sessionId}>
-            <td data-label="State"><Badge status={stateOf(session)} /></td>
-            <td class="title"><a data-row href={href('sessions', session.sessionId)} title={session.sessionId}>{prompts.has(session.sessionId) && <>{firstLine(prompts.get(session.sessionId)!)} <span class="hint">repository task </span></>}{session.sessionId}</a></td>
-            {agents && <td data-label="Agent" class="name">{session.agent}</td>}
-            <td class="number" data-label="Turns">{session.turns}</td>
-            <td class="number" data-label="Queued">{session.queued}</td>
-            <td class="number" data-label="Created"><Ago time={session.created} /></td>
-            <td class="number" data-label="Active"><Ago time={session.lastActive} /></td>
-          </tr>
-        ))}
-      </tbody>
+      <tbody>{sessions.map((session) => <SessionRow key={session.sessionId} session={session} known={known.get(session.sessionId)} withAgent={agents} />)}</tbody>
     </table>
+  );
+}
+
+/** What the loaded tasks tell about a session. */
+export interface Summary {
+  first: Task;
+  last: Task;
+  cost: number;
+}
+
+export function summaries(tasks: Iterable<Task>): Map<string, Summary> {
+  const found = new Map<string, Summary>();
+  for (const task of tasks) {
+    const { first, last, cost } = found.get(task.sessionId) ?? { first: task, last: task, cost: 0 };
+    found.set(task.sessionId, {
+      first: task.created < first.created ? task : first, last: task.created > last.created ? task : last, cost: cost + (task.cost ?? 0),
+    });
+  }
+  return found;
+}
+
+function SessionRow({ session, known, withAgent }: { session: Session; known: Summary | undefined; withAgent: boolean }) {
+  const { sessionId } = session;
+  const isOneTask = known && known.first === known.last;
+  return (
+    <tr>
+      <td data-label="State"><Badge status={stateOf(session)} /></td>
+      <td class="title">
+        <a data-row href={href('sessions', sessionId)} title={sessionId}>{known ? firstLine(known.first.prompt) : sessionId}</a>
+        <span class="second-line">
+          {known && <span class="name">{sessionId}</span>}{known && isRepository(known.first) && <span>repository task</span>}
+          {known && !isOneTask && <span class="peek">Last: {firstLine(known.last.prompt)}</span>}{session.queued > 0 && <span>{session.queued} queued</span>}
+        </span>
+      </td>
+      {withAgent && <td data-label="Agent" class="name">{session.agent}</td>}
+      <td class="number" data-label="Cost">{known ? money(known.cost) : none}</td>
+      <td class="number" data-label="Turns">{session.turns}</td>
+      <td class="number" data-label="Active"><Ago time={session.lastActive} /></td>
+    </tr>
   );
 }
 

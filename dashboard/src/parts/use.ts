@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useState } from 'preact/hooks';
 import { get } from '../api';
+import { returns } from '../live';
 
 export interface Loaded<T> {
   value: T | null;
@@ -7,7 +8,7 @@ export interface Loaded<T> {
   reload: () => void;
 }
 
-/** Loads the JSON of a path. Keeps the last value during a reload. Without a path, it sends no request. */
+/** Loads the JSON of a path, and again after a lost connection. Keeps the last value meanwhile. Without a path, it sends no request. */
 export function useGet<T>(path: string | null, again: unknown = null): Loaded<T> {
   return useLoad(path, get<T>, again);
 }
@@ -26,7 +27,7 @@ export function useLoad<T>(path: string | null, load: (path: string, signal: Abo
       },
     );
     return () => stop.abort();
-  }, [path, round, again]);
+  }, [path, round, again, returns.value]);
   const reload = useCallback(() => setRound((round) => round + 1), []);
   const current = state.path === path;
   return { value: current ? state.value : null, error: current ? state.error : null, reload };

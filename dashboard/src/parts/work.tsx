@@ -1,109 +1,76 @@
-// The live transcript of a task. A long one is split into pieces, and the document contains only those near the viewport.
+// The work of a task: prose, and one line for each step, which opens. A long one is split into pieces, and the document contains only
+// those near the viewport.
 import { useSignal } from '@preact/signals';
-import type { ComponentChildren } from 'preact';
 import { memo } from 'preact/compat';
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { lines } from '../api';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { clock, duration, pretty } from '../format';
 import { Markdown, Outside } from '../markdown';
-import { type StreamState, subscribe } from '../stream';
-import { type Block, type Note, type Prose, type Tool, Transcript } from '../transcript';
-import type { RunnerEvent, Task } from '../types';
-import { now } from './basic';
+import { ToolBody } from '../tools/body';
+import { describe } from '../tools/describe';
+import type { Block, Note, Prose, Tool, Transcript } from '../transcript';
+import { Fold } from './fold';
 
 /** The number of blocks in a piece. */
-const PIECE = 40;
+const PIECE = 20;
 /** The assumed height of a block before its first rendering. */
-const BLOCK_PX = 44;
+const BLOCK_PX = 40;
 
-export interface Work {
+interface StreamProps {
   transcript: Transcript;
-  state: StreamState | 'reading' | 'read';
-  /** The number of reconnects. */
-  returned: number;
+  /** The answer's text, which the result shows. */
+  answer: string | null;
+  /** The `seq` of the step that the address names; 0 without one. */
+  step: number;
+  /** The address of a step. */
+  addressOf: (step: number) => string;
 }
 
-/** Loads the stored events of a task and then follows it live. `onMove` is called after events other than text and thinking. */
-export function useWork(taskId: string, sessionId: string, isFinal: boolean, onMove?: () => void): Work {
-  const transcript = useMemo(() => new Transcript(), [taskId]);
-  const [state, setState] = useState<Work['state']>('reading');
-  const [returned, setReturned] = useState(0);
-  const move = useRef(onMove);
-  move.current = onMove;
-  const wasFinal = useRef(isFinal);
-  useEffect(() => {
-    wasFinal.current = isFinal;
-    const stop = new AbortController();
-    let unsubscribe = () => {};
-    const take = (events: RunnerEvent[]) => {
-      const own = events.filter((event) => !('taskId' in event) || event.taskId === taskId);
-      transcript.take(own);
-      if (own.some(({ type }) => type !== 'text' && type !== 'thinking')) move.current?.();
-      if (own.some(({ type }) => ['task_complete', 'task_failed', 'abort'].includes(type))) unsubscribe();
-    };
-    const read = async () => {
-      let epoch: string | undefined;
-      const onHeaders = (headers: Headers) => (epoch = headers.get('session-epoch') ?? undefined);
-      for await (const batch of lines<RunnerEvent>(`/task/${taskId}/logs?format=ndjson`, stop.signal, onHeaders)) transcript.take(batch);
-      if (stop.signal.aborted) return;
-      if (wasFinal.current) return setState('read');
-      unsubscribe = subscribe(sessionId, epoch, transcript.last, {
-        events: take,
-        state: (state, isReturn) => {
-          setState(state);
-          if (isReturn) setReturned((count) => count + 1);
-        },
-      });
-    };
-    read().catch(() => {
-      if (!stop.signal.aborted) setState('ended');
-    });
-    return () => {
-      stop.abort();
-      unsubscribe();
-    };
-  }, [taskId, sessionId]);
-  return { transcript, state, returned };
-}
-
-export function Stream({ transcript, isRunning }: { transcript: Transcript; isRunning: boolean }) {
-  const { rev, blocks } = transcript;
-  const size = rev.value && blocks.length;
+export function Stream({ transcript, answer, step, addressOf }: StreamProps) {
+  const mark = transcript.rev.value;
   const [all, setAll] = useState<boolean | null>(null);
-  useTail(isRunning, transcript);
+  const skipped = transcript.indexOfAnswer(answer);
+  const blocks = skipped < 0 ? transcript.blocks : transcript.blocks.filter((_, index) => index !== skipped);
+  const wanted = step ? blocks.findIndex((block) => holds(block, step)) : -1;
   const pieces = [];
-  for (let start = 0; start < size; start += PIECE) {
-    const end = Math.min(start + PIECE, size);
-    pieces.push(<Piece key={start} blocks={blocks} start={start} end={end} mark={rev.value} last={end === size} all={all} />);
+  for (let start = 0; start < blocks.length; start += PIECE) {
+    const end = Math.min(start + PIECE, blocks.length);
+    pieces.push(<Piece key={start} blocks={blocks.slice(start, end)} mark={mark} last={end === blocks.length} all={all} step={wanted >= start && wanted < end ? step : 0} addressOf={addressOf} />);
   }
   return (
     <div class="stream">
-      {blocks.some((block) => block.kind !== 'note') && (
+      {blocks.some((block) => block.kind === 'tool' || block.kind === 'thinking') && (
         <div class="stream-tools">
-          <span class="hint">{transcript.count.toLocaleString('en-US')} events</span>
+          <Count transcript={transcript} />
           <button type="button" class="quiet" onClick={() => setAll(all !== true)}>{all === true ? 'Fold all' : 'Unfold all'}</button>
         </div>
       )}
       {pieces}
-      {isRunning && <p class="working" role="status"><i class="spin" aria-hidden="true" />Working</p>}
     </div>
   );
 }
 
-interface PieceProps {
+function holds(block: Block, step: number): boolean {
+  return block.id === step || (block.kind === 'tool' && block.children.some((child) => holds(child, step)));
+}
+
+/** Its own component, because it changes with each piece of text. */
+function Count({ transcript }: { transcript: Transcript }) {
+  const count = transcript.count.value;
+  return <span class="hint">{count.toLocaleString('en-US')} {count === 1 ? 'event' : 'events'}</span>;
+}
+
+interface BlocksProps {
   blocks: Block[];
-  start: number;
-  end: number;
-  mark: number;
-  last: boolean;
   all: boolean | null;
+  step: number;
+  addressOf: (step: number) => string;
 }
 
 const Piece = memo(
-  function Piece({ blocks, start, end, last, all }: PieceProps) {
+  function Piece({ last, ...rest }: BlocksProps & { mark: number; last: boolean }) {
     const place = useRef<HTMLDivElement>(null);
-    const near = useSignal(last);
-    const height = useRef((end - start) * BLOCK_PX);
+    const near = useSignal(last || rest.step !== 0);
+    const height = useRef(rest.blocks.length * BLOCK_PX);
     useEffect(() => {
       const observer = new IntersectionObserver(([entry]) => {
         if (!entry) return;
@@ -113,32 +80,53 @@ const Piece = memo(
       if (place.current) observer.observe(place.current);
       return () => observer.disconnect();
     }, []);
-    const shown = near.value;
+    // A link to a step can open after the piece was rendered.
+    useEffect(() => {
+      if (rest.step) near.value = true;
+    }, [rest.step]);
     return (
-      <div ref={place} class="piece" style={shown ? undefined : { height: `${height.current}px` }}>
-        {shown && <Blocks blocks={blocks.slice(start, end)} all={all} />}
+      <div ref={place} class="piece" style={near.value ? undefined : { height: `${height.current}px` }}>
+        {near.value && <Blocks {...rest} />}
       </div>
     );
   },
-  // A full piece does not re-render; its blocks re-render themselves.
-  (before, after) => before.all === after.all && before.end === after.end && before.last === after.last && (!after.last || before.mark === after.mark) && before.blocks === after.blocks && before.mark === after.mark,
+  // A full piece does not re-render when a block is added at the end; its blocks re-render themselves.
+  (before, after) => before.all === after.all && before.last === after.last && before.step === after.step && before.blocks.length === after.blocks.length
+    && before.blocks.every((block, index) => block === after.blocks[index]),
 );
 
-function Blocks({ blocks, all }: { blocks: Block[]; all: boolean | null }) {
-  return <>{blocks.map((block) => <One key={block.id} block={block} all={all} />)}</>;
+function Blocks({ blocks, ...rest }: BlocksProps) {
+  return <>{blocks.map((block) => <One key={block.id} block={block} {...rest} />)}</>;
 }
 
-function One({ block, all }: { block: Block; all: boolean | null }) {
+type Rest = Omit<BlocksProps, 'blocks'>;
+
+function One({ block, ...rest }: Rest & { block: Block }) {
   switch (block.kind) {
     case 'text':
       return <Text block={block} />;
     case 'thinking':
-      return <Thinking block={block} all={all} />;
+      return <Step id={block.id} {...rest}><Thinking block={block} {...rest} /></Step>;
     case 'tool':
-      return <ToolCall block={block} all={all} />;
+      return <Step id={block.id} {...rest}><ToolCall block={block} {...rest} /></Step>;
     case 'note':
       return <NoteLine note={block} />;
   }
+}
+
+/** A step with its link. The address that names it scrolls to it. */
+function Step({ id, step, addressOf, children }: Rest & { id: number; children: preact.ComponentChildren }) {
+  const place = useRef<HTMLDivElement>(null);
+  const isNamed = step === id;
+  useEffect(() => {
+    if (isNamed) place.current?.scrollIntoView({ block: 'center' });
+  }, [isNamed]);
+  return (
+    <div ref={place} class={`step ${isNamed ? 'named' : ''}`}>
+      {children}
+      {id > 0 && <a class="anchor" href={addressOf(id)} aria-label={`Link to step ${id}`}>#</a>}
+    </div>
+  );
 }
 
 function Text({ block }: { block: Prose }) {
@@ -146,37 +134,33 @@ function Text({ block }: { block: Prose }) {
   return <div class="block text"><Markdown text={block.text} /></div>;
 }
 
-function Thinking({ block, all }: { block: Prose; all: boolean | null }) {
+function Thinking({ block, all, step }: Rest & { block: Prose }) {
   block.rev.value;
   return (
-    <Fold class="thinking" open={all ?? block.open} title={<><b>{block.open ? 'Thinking' : 'Thought'}</b><span class="peek">{peek(block.text)}</span></>}>
+    <Fold class="thinking" memory={block} open={step === block.id || (all ?? false)} title={<><b>{block.open ? 'Thinking' : 'Thought'}</b><span class="peek">{peek(block.text)}</span></>}>
       {() => <p class="thought">{block.text}</p>}
     </Fold>
   );
 }
 
-function ToolCall({ block, all }: { block: Tool; all: boolean | null }) {
+function ToolCall({ block, ...rest }: Rest & { block: Tool }) {
   block.rev.value;
-  const state = block.stopped ? <span class="took">stopped</span> : block.result === null ? <i class="spin" role="img" aria-label="running" /> : block.isError ? <span class="error-label">failed</span> : <span class="took">{duration(block.until - block.at)}</span>;
-  const isAgent = block.children.length > 0 || block.tool === 'Agent' || block.tool === 'Task';
+  const { title, peek, outcome } = describe(block);
+  const took = block.stopped ? <span class="took">stopped</span>
+    : block.result === null ? <i class="spin" role="img" aria-label="running" />
+      : <span class="took">{duration(block.until - block.at)}</span>;
   return (
     <div class={`block ${block.isError ? 'is-error' : ''}`}>
-      <Fold class="tool" open={all ?? false} title={<><b>{isAgent ? 'Subagent' : block.tool}</b><code class="peek">{summary(block.input)}</code>{state}</>}>
-        {() => (
-          <>
-            <Part name="Input"><pre class="code" tabIndex={0}>{inputText(block.input)}</pre></Part>
-            {block.result !== null && <Part name={block.isError ? 'Error' : 'Result'}><pre class="code" tabIndex={0}>{block.result || '(empty)'}</pre></Part>}
-            {block.cut && <p class="hint">Shortened here; the agent received the whole text.</p>}
-          </>
-        )}
+      <Fold
+        memory={block} class={`tool tool-${/^\w+$/.test(block.tool) ? block.tool : 'other'}`} open={rest.step === block.id || (rest.all ?? false)}
+        title={<><b>{title}</b>{peek && <code class="peek">{peek}</code>}{outcome && <span class={block.isError ? 'error-label' : 'outcome'}>{outcome}</span>}{took}</>}
+      >
+        {() => <><ToolBody tool={block} />{block.cut && <p class="hint">Shortened here; the agent received the whole text.</p>}</>}
       </Fold>
-      {block.children.length > 0 && <div class="children" role="group" aria-label="subagent"><Blocks blocks={block.children.slice()} all={all} /></div>}
+      {block.progress && <p class="progress">{block.progress}</p>}
+      {block.children.length > 0 && <div class="children" role="group" aria-label="subagent"><Blocks blocks={block.children.slice()} {...rest} /></div>}
     </div>
   );
-}
-
-function Part({ name, children }: { name: string; children: ComponentChildren }) {
-  return <div class="part"><span class="part-name">{name}</span>{children}</div>;
 }
 
 function NoteLine({ note }: { note: Note }) {
@@ -190,89 +174,7 @@ function NoteLine({ note }: { note: Note }) {
   return <Fold class={`note ${note.tone}`} open={false} title={line}>{() => <pre class="code" tabIndex={0}>{pretty(note.detail)}</pre>}</Fold>;
 }
 
-/** A foldable section. Its content is rendered when it opens. */
-function Fold(props: { class: string; open: boolean; title: ComponentChildren; children: () => ComponentChildren }) {
-  const [open, setOpen] = useState(props.open);
-  const touched = useRef(false);
-  useEffect(() => {
-    if (!touched.current) setOpen(props.open);
-  }, [props.open]);
-  return (
-    <details class={`fold ${props.class}`} open={open} onToggle={(event) => setOpen((event.currentTarget as HTMLDetailsElement).open)}>
-      <summary onClick={() => { touched.current = true; }}>{props.title}</summary>
-      {open && <div class="fold-content">{props.children()}</div>}
-    </details>
-  );
-}
-
-/** Keeps the page scrolled to the end while the reader is there. */
-function useTail(isRunning: boolean, transcript: Transcript): void {
-  useEffect(() => {
-    if (!isRunning) return;
-    let atEnd = true;
-    const scroller = document.scrollingElement!;
-    const look = () => {
-      atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 120;
-    };
-    const observer = new ResizeObserver(() => {
-      if (atEnd && transcript.count > 12) scroller.scrollTop = scroller.scrollHeight;
-    });
-    observer.observe(document.body);
-    addEventListener('scroll', look, { passive: true });
-    return () => {
-      observer.disconnect();
-      removeEventListener('scroll', look);
-    };
-  }, [isRunning, transcript]);
-}
-
 function peek(text: string): string {
   const line = text.trim().replace(/\s+/g, ' ');
   return line.length > 140 ? `${line.slice(0, 140)}…` : line;
-}
-
-/** Summarises a tool's input by its most informative field. */
-function summary(input: unknown): string {
-  if (!input || typeof input !== 'object') return peek(String(input ?? ''));
-  const fields = input as Record<string, unknown>;
-  for (const name of ['command', 'file_path', 'path', 'pattern', 'url', 'query', 'description', 'prompt']) {
-    if (typeof fields[name] === 'string') return peek(fields[name]);
-  }
-  return peek(JSON.stringify(input));
-}
-
-function inputText(input: unknown): string {
-  const command = (input as { command?: unknown } | null)?.command;
-  return typeof command === 'string' ? command : pretty(input);
-}
-
-/** A timeline of the task's phases, with their durations as text for screen readers. */
-export function Timeline({ transcript, task }: { transcript: Transcript; task: Task }) {
-  transcript.rev.value;
-  const begin = Date.parse(task.created);
-  // An unfinished span extends to the current time.
-  const until = (block: Block) => (block.kind === 'tool' && block.result === null && !block.stopped ? Math.max(now.value, block.at) : block.until);
-  const blocks = transcript.blocks.filter((block) => block.kind !== 'note');
-  const end = Math.max(task.finished ? Date.parse(task.finished) : now.value, ...transcript.blocks.slice(-1).map(until), begin + 1);
-  const started = task.started ? Date.parse(task.started) : end;
-  const spans = [
-    { kind: 'waiting', name: 'waiting', at: begin, until: started },
-    // Starting covers the sandbox, the clone of a repository, and the model's first output.
-    { kind: 'starting', name: 'starting', at: started, until: blocks[0]?.at ?? end },
-    ...blocks.slice(-400).map((block) => ({ kind: block.kind, name: block.kind === 'tool' ? block.tool : block.kind, at: block.at, until: Math.max(until(block), block.at) })),
-  ].filter((span) => span.until > span.at || span.kind === 'tool');
-  const x = (time: number) => (1000 * (time - begin)) / (end - begin);
-  const sums = new Map<string, number>();
-  for (const span of spans) sums.set(span.kind, (sums.get(span.kind) ?? 0) + span.until - span.at);
-  return (
-    <figure class="timeline">
-      <svg viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" aria-label={`Timeline: ${[...sums].map(([kind, ms]) => `${kind} ${duration(ms)}`).join(', ')}`}>
-        <rect class="ground" width="1000" height="10" />
-        {spans.map((span) => (
-          <rect class={span.kind} x={x(span.at)} width={Math.max(2, x(span.until) - x(span.at))} height="10"><title>{`${span.name}, ${duration(span.until - span.at)}`}</title></rect>
-        ))}
-      </svg>
-      <figcaption>{[...sums].map(([kind, ms]) => <span class={`key ${kind}`}><i aria-hidden="true" />{kind} {duration(ms)}</span>)}</figcaption>
-    </figure>
-  );
 }
