@@ -53,7 +53,11 @@ fn rules(name: &str, texts: Vec<Spanned<String>>) -> Result<Vec<Rule>, Wrong> {
     texts.into_iter().map(parse).collect()
 }
 
-fn within(name: &str, value: Option<Spanned<i64>>, allowed: std::ops::RangeInclusive<u64>) -> Result<Option<u64>, Wrong> {
+fn within(
+    name: &str,
+    value: Option<Spanned<i64>>,
+    allowed: std::ops::RangeInclusive<u64>,
+) -> Result<Option<u64>, Wrong> {
     let Some(value) = value else { return Ok(None) };
     let number = u64::try_from(*value.get_ref()).ok().filter(|number| allowed.contains(number));
     let reason = || (value.span(), format!("asks.{name}: it must be from {} to {}", allowed.start(), allowed.end()));

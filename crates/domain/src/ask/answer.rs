@@ -68,7 +68,9 @@ impl AskAnswer {
         let decision = match (self.decision, &self.answers) {
             (Some(decision), _) => decision,
             (None, Some(_)) if is_question => AskDecision::Allow,
-            (None, _) if is_question => return problem("answers: an answer to a question has answers, or the decision deny"),
+            (None, _) if is_question => {
+                return problem("answers: an answer to a question has answers, or the decision deny");
+            }
             (None, _) => return problem("decision: it is missing; it must be allow or deny"),
         };
         let answers = match self.answers {
@@ -101,7 +103,8 @@ fn check_answers(answers: Value, questions: &[Question]) -> Result<Map<String, V
     };
     for (asked, answer) in &answers {
         let question = questions.iter().find(|question| question.question == *asked);
-        let question = question.ok_or_else(|| AnswerProblem(format!("answers: the question {asked:?} was not asked")))?;
+        let question =
+            question.ok_or_else(|| AnswerProblem(format!("answers: the question {asked:?} was not asked")))?;
         let refused = |sentence: String| AnswerProblem(format!("answers: {asked:?}: {sentence}"));
         match answer {
             Value::String(text) if text.trim().is_empty() => return Err(refused("the answer is empty".to_owned())),
@@ -151,7 +154,10 @@ fn check_input(input: Value, ask: &AskRecord, policy: &AskPolicy) -> Result<Map<
     if let Value::Object(before) = &ask.input {
         for (name, value) in &input {
             if before.get(name).is_some_and(|before| kind_of(before) != kind_of(value)) {
-                return Err(AnswerProblem(format!("input: `{name}` must be {}, as in the call", kind_of(&before[name]))));
+                return Err(AnswerProblem(format!(
+                    "input: `{name}` must be {}, as in the call",
+                    kind_of(&before[name])
+                )));
             }
         }
     }

@@ -93,7 +93,8 @@ fn concerns_glob(pattern: &str, words: &[Option<String>]) -> Concerns {
     let known: Vec<&str> = words.iter().map_while(Option::as_deref).collect();
     let text = known.join(" ");
     if known.len() == words.len() {
-        let short = known.first().and_then(|first| first.rsplit_once('/')).map(|(directory, _)| &text[directory.len() + 1..]);
+        let short =
+            known.first().and_then(|first| first.rsplit_once('/')).map(|(directory, _)| &text[directory.len() + 1..]);
         let is_found = is_described(pattern, &text) || short.is_some_and(|short| is_described(pattern, short));
         return if is_found { Concerns::Yes } else { Concerns::No };
     }

@@ -12,8 +12,22 @@ const MAX_BYTES: usize = 2000;
 
 /// The tools of Claude Code that a misspelt name is compared with.
 const TOOLS: [&str; 16] = [
-    "Agent", "AskUserQuestion", "Bash", "Edit", "ExitPlanMode", "Glob", "Grep", "MultiEdit", "NotebookEdit", "Read", "Skill",
-    "Task", "TodoWrite", "WebFetch", "WebSearch", "Write",
+    "Agent",
+    "AskUserQuestion",
+    "Bash",
+    "Edit",
+    "ExitPlanMode",
+    "Glob",
+    "Grep",
+    "MultiEdit",
+    "NotebookEdit",
+    "Read",
+    "Skill",
+    "Task",
+    "TodoWrite",
+    "WebFetch",
+    "WebSearch",
+    "Write",
 ];
 
 /// Which calls of which tool.
@@ -27,7 +41,9 @@ pub struct Rule {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRule {
-    #[error("a rule is the name of a tool, alone or with a text in parentheses: `Read`, `Bash(npm test:*)`, `mcp__server__*`")]
+    #[error(
+        "a rule is the name of a tool, alone or with a text in parentheses: `Read`, `Bash(npm test:*)`, `mcp__server__*`"
+    )]
     Form,
     #[error("a rule has at most {MAX_BYTES} bytes")]
     TooLong,

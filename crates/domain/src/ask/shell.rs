@@ -8,8 +8,8 @@ const MAX_DEPTH: usize = 8;
 
 /// The words that begin a compound command or change how the next words are read.
 const RESERVED: [&str; 22] = [
-    "!", "[[", "]]", "case", "coproc", "do", "done", "elif", "else", "esac", "fi", "for", "function", "if", "in", "select",
-    "then", "until", "while", "{", "}", "time",
+    "!", "[[", "]]", "case", "coproc", "do", "done", "elif", "else", "esac", "fi", "for", "function", "if", "in",
+    "select", "then", "until", "while", "{", "}", "time",
 ];
 
 /// One thing that the text does.
@@ -271,7 +271,8 @@ impl<'a> Parser<'a> {
         }
         self.blanks();
         let word = self.word()?;
-        let is_descriptor = word.value == "-" || (!word.value.is_empty() && word.value.bytes().all(|b| b.is_ascii_digit()));
+        let is_descriptor =
+            word.value == "-" || (!word.value.is_empty() && word.value.bytes().all(|b| b.is_ascii_digit()));
         if writes && !is_descriptor && word.value != "/dev/null" {
             self.add(Part::Write((!word.is_dynamic).then_some(word.value)))?;
         }

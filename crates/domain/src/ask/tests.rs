@@ -188,7 +188,10 @@ fn commands_against_a_table_that_only_denies() {
     check(&policy(Stance::Allow, &[], &["mcp__billing__*"], &[]), &[("for i in 1; do curl x; done", "undecided")]);
     check(&policy(Stance::Deny, &["Bash(ls:*)"], &[], &[]), &[("ls -l", "allow"), ("ls; pwd", "deny"), ("if", "ask")]);
     check(&policy(Stance::Ask, &["Bash"], &[], &[]), &[("for i in 1; do curl x; done", "allow"), ("ls", "allow")]);
-    check(&policy(Stance::Ask, &["Bash"], &[], &["Bash(curl:*)"]), &[("ls", "allow"), ("curl x", "deny"), ("if", "ask")]);
+    check(
+        &policy(Stance::Ask, &["Bash"], &[], &["Bash(curl:*)"]),
+        &[("ls", "allow"), ("curl x", "deny"), ("if", "ask")],
+    );
     check(&policy(Stance::Allow, &["Bash"], &[], &["Bash"]), &[("ls", "deny"), ("if", "deny")]);
     let many = vec!["ls"; 60].join(";");
     check(&policy(Stance::Ask, &["Bash(ls)"], &[], &[]), &[(&many, "ask"), (&"ls;".repeat(20), "allow")]);
@@ -376,8 +379,16 @@ fn an_answer_that_does_not_fit_names_the_member() {
         (&call, json!({ "decision": "allow", "answers": {} }), "answers: "),
         (&call, json!({ "decision": "allow", "input": "ls" }), "input: it must be an object"),
         (&call, json!({ "decision": "allow", "input": {} }), "input: Bash needs the text `command`"),
-        (&call, json!({ "decision": "allow", "input": { "command": "ls", "timeout": "5" } }), "input: `timeout` must be a number"),
-        (&call, json!({ "decision": "allow", "input": { "command": "curl x" } }), "input: the rule Bash(curl:*) denies this"),
+        (
+            &call,
+            json!({ "decision": "allow", "input": { "command": "ls", "timeout": "5" } }),
+            "input: `timeout` must be a number",
+        ),
+        (
+            &call,
+            json!({ "decision": "allow", "input": { "command": "curl x" } }),
+            "input: the rule Bash(curl:*) denies this",
+        ),
         (&call, json!({ "decision": "deny", "input": { "command": "ls" } }), "input: "),
         (&wild, json!({ "decision": "allow", "remember": "task" }), "remember: no rule"),
         (&plan, json!({ "decision": "allow", "remember": "task" }), "remember: only"),
@@ -387,11 +398,23 @@ fn an_answer_that_does_not_fit_names_the_member() {
         (&question, json!({ "answers": [] }), "answers: it must be an object"),
         (&question, json!({ "answers": { "Which?": "A" } }), "answers: the answer to \"More?\" is missing"),
         (&question, json!({ "answers": { "What?": "A" } }), "answers: the question \"What?\" was not asked"),
-        (&question, json!({ "answers": { "Which?": ["A", "B"], "More?": ["C"] } }), "answers: \"Which?\": several labels"),
-        (&question, json!({ "answers": { "Which?": ["E"], "More?": ["C"] } }), "answers: \"Which?\": \"E\" is no label"),
+        (
+            &question,
+            json!({ "answers": { "Which?": ["A", "B"], "More?": ["C"] } }),
+            "answers: \"Which?\": several labels",
+        ),
+        (
+            &question,
+            json!({ "answers": { "Which?": ["E"], "More?": ["C"] } }),
+            "answers: \"Which?\": \"E\" is no label",
+        ),
         (&question, json!({ "answers": { "Which?": [], "More?": ["C"] } }), "answers: \"Which?\": the list"),
         (&question, json!({ "answers": { "Which?": 1, "More?": ["C"] } }), "answers: \"Which?\": it must be"),
-        (&question, json!({ "answers": { "Which?": " ", "More?": ["C"] } }), "answers: \"Which?\": the answer is empty"),
+        (
+            &question,
+            json!({ "answers": { "Which?": " ", "More?": ["C"] } }),
+            "answers: \"Which?\": the answer is empty",
+        ),
         (&question, json!({ "decision": "deny", "answers": {} }), "answers: a question that is denied"),
         (&question, json!({ "answers": {}, "input": {} }), "answers: the answer to"),
     ];
@@ -402,7 +425,8 @@ fn an_answer_that_does_not_fit_names_the_member() {
     let answers = json!({ "Which?": "something else", "More?": ["C", "D"] });
     let answered = end(&question, json!({ "answers": answers })).unwrap();
     assert_eq!((answered.decision, answered.answers), (Some(AskDecision::Allow), answers.as_object().cloned()));
-    let changed = end(&call, json!({ "decision": "allow", "input": { "command": "pwd" }, "remember": "session" })).unwrap();
+    let changed =
+        end(&call, json!({ "decision": "allow", "input": { "command": "pwd" }, "remember": "session" })).unwrap();
     assert_eq!(changed.changed_input, json!({ "command": "pwd" }).as_object().cloned());
     assert!(end(&plan, json!({ "decision": "deny", "message": "shorter" })).is_ok());
 }

@@ -78,7 +78,10 @@ impl AskPolicy {
     pub fn judge(&self, call: &ToolCall, remembered: &[Remembered]) -> Verdict {
         let verdict = self.judge_by_rules(call);
         let kept = |decision| {
-            remembered.iter().find(|kept| kept.decision == decision && is_exactly(&kept.rule, call)).map(|kept| &kept.rule)
+            remembered
+                .iter()
+                .find(|kept| kept.decision == decision && is_exactly(&kept.rule, call))
+                .map(|kept| &kept.rule)
         };
         if let (Some(rule), false) = (kept(AskDecision::Deny), matches!(verdict, Verdict::Deny(_))) {
             return Verdict::Deny(Some(rule.clone()));
@@ -219,7 +222,11 @@ fn concerns_call(rule: &Rule, call: &ToolCall) -> Concerns {
             if path::matches(of, &path::absolute(file)) { Concerns::Yes } else { Concerns::Perhaps }
         }
         ("Read" | "Edit", Some(file)) => {
-            if path::matches(of, &path::absolute(file)) { Concerns::Yes } else { Concerns::No }
+            if path::matches(of, &path::absolute(file)) {
+                Concerns::Yes
+            } else {
+                Concerns::No
+            }
         }
         (_, Some(_)) => Concerns::No,
     }

@@ -6,6 +6,7 @@ use domain::session::{SandboxRecord, SessionKey, SessionRecord};
 use rusqlite::{Connection, OptionalExtension, params};
 use secrecy::SecretString;
 
+use super::asks;
 use crate::seal::{Place, Sealer};
 use crate::{StoreError, orphans, row};
 
@@ -112,6 +113,7 @@ pub(super) fn delete(connection: &Connection, key: SessionKey) -> Result<(), Sto
     connection.prepare_cached("DELETE FROM task_logs WHERE session = ?1")?.execute([number])?;
     connection.prepare_cached("INSERT INTO deleted_sessions (number) VALUES (?1)")?.execute([number])?;
     orphans::deleted(connection, key)?;
+    asks::delete(connection, key)?;
     // SQLite does not change JSON that does not parse. Such a record loses its whole content, and ends here if it has not ended: no
     // reader can end it later, and only ended tasks are removed by their age.
     connection
