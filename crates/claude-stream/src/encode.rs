@@ -57,7 +57,7 @@ impl ControlRequest<'_> {
                 system_prompt: system_prompt.map(|prompt| [prompt]),
                 json_schema,
                 hooks: hook.map(|hook| Hooks {
-                    pre_tool_use: [Hook {
+                    pre_tool_use: [Matcher {
                         hook_callback_ids: [hook],
                         timeout: HOOK_TIMEOUT_SECONDS,
                         on_failure: "block",
@@ -214,7 +214,7 @@ struct Answer<'a> {
 #[serde(untagged)]
 enum Decision<'a> {
     Permission(Permission<'a>),
-    Hook {
+    Matcher {
         #[serde(rename = "hookSpecificOutput", skip_serializing_if = "Option::is_none")]
         hook_specific_output: Option<HookOutput<'a>>,
     },
@@ -223,12 +223,12 @@ enum Decision<'a> {
 #[derive(Serialize)]
 struct Hooks<'a> {
     #[serde(rename = "PreToolUse")]
-    pre_tool_use: [Hook<'a>; 1],
+    pre_tool_use: [Matcher<'a>; 1],
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Hook<'a> {
+struct Matcher<'a> {
     hook_callback_ids: [&'a str; 1],
     timeout: u32,
     /// An answer that the CLI cannot use keeps the tool from running.

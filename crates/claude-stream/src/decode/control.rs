@@ -119,19 +119,19 @@ impl<'a> ToolPermission<'a> {
         }
         #[derive(Deserialize)]
         struct Input<'a> {
-            #[serde(borrow)]
-            tool_name: Text<'a>,
-            #[serde(borrow)]
-            tool_use_id: Option<Text<'a>>,
-            #[serde(borrow)]
-            tool_input: &'a RawValue,
+            #[serde(borrow, rename = "tool_name")]
+            tool: Text<'a>,
+            #[serde(borrow, rename = "tool_use_id")]
+            id: Option<Text<'a>>,
+            #[serde(borrow, rename = "tool_input")]
+            json: &'a RawValue,
         }
         let Request { input, tool_use_id } = serde_json::from_str(request.get()).ok()?;
         Some(ToolPermission {
             asker: Asker::Hook,
-            tool: input.tool_name.0,
-            tool_use_id: plain(input.tool_use_id.or(tool_use_id)),
-            input: input.tool_input,
+            tool: input.tool.0,
+            tool_use_id: plain(input.id.or(tool_use_id)),
+            input: input.json,
             title: None,
             description: None,
             reason: None,
