@@ -1,6 +1,8 @@
 //! A caller with one key that does everything that may slow down other callers. It runs as a separate process, so that its memory
 //! does not count as the server's. The attack is bounded in number and time.
 
+mod kinds;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +14,12 @@ use reqwest::{Client, Response};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use kinds::{
+    aborted_queue, credentials, half_body, half_head, idle, queue, readiness, search, subscribe, unread, values,
+    variables, webhooks, wrong_key,
+};
 
 const SESSION: &str = "hostile";
 /// Almost the largest body that the server accepts.
@@ -65,7 +72,7 @@ pub(crate) async fn attack(address: &str, key: &str, silent: &str, seconds: u64)
         ("queue of 3.9 MB tasks", 2, |attack, number, tally| queue(attack, number, tally).boxed()),
         ("webhooks to a silent host", 4, |attack, number, tally| webhooks(attack, number, tally).boxed()),
     ];
-    let kinds: [Kind; 14] = [
+    let kinds: [Kind; 17] = [
         ("searches whose callers leave", 8, |attack, _, tally| search(attack, tally).boxed()),
         ("lists that nobody reads", 12, |attack, _, tally| unread(attack, "/tasks?limit=500&full=1", tally).boxed()),
         ("bodies that do not end", 200, |attack, _, tally| half_body(attack, tally).boxed()),
@@ -90,6 +97,13 @@ pub(crate) async fn attack(address: &str, key: &str, silent: &str, seconds: u64)
         ("heads that do not end", 500, |attack, _, tally| half_head(attack, tally).boxed()),
         ("connections without a key", 2_000, |attack, _, tally| idle(attack, tally).boxed()),
         ("wrong keys", 4, |attack, _, tally| wrong_key(attack, tally).boxed()),
+        ("queues that are aborted and deleted", 2, |attack, number, tally| {
+            aborted_queue(attack, number, tally).boxed()
+        }),
+        ("credentials beside a thousand variables", 2, |attack, number, tally| {
+            variables(attack, number, tally).boxed()
+        }),
+        ("checks of readiness", 8, |attack, _, tally| readiness(attack, tally).boxed()),
     ];
     attack.end = Instant::now() + PREPARATION;
     let mut attack = Arc::new(attack);
@@ -170,110 +184,5 @@ impl Tally {
         if pause {
             sleep(PAUSE).await;
         }
-    }
-}
-
-async fn queue(attack: Arc<Attack>, number: usize, tally: Arc<Tally>) {
-    let text = "a".repeat(LARGE);
-    // The first task blocks those behind it.
-    let session = format!("{SESSION}-queue-{number}");
-    let _ = attack.post(json!({ "sessionId": session, "message": "wait:600000", "async": true })).await;
-    for _ in 0..75 {
-        if attack.is_over() {
-            return;
-        }
-        tally.take(attack.post(json!({ "sessionId": session, "message": text, "async": true })).await).await;
-    }
-}
-
-async fn search(attack: Arc<Attack>, tally: Arc<Tally>) {
-    while !attack.is_over() {
-        let path = attack.url(&format!("/tasks?q={}", "a".repeat(200)));
-        let request = attack.client.get(path).bearer_auth(&attack.key).timeout(Duration::from_secs(3));
-        tally.take(request.send().await).await;
-    }
-}
-
-async fn unread(attack: Arc<Attack>, path: &str, tally: Arc<Tally>) {
-    while !attack.is_over() {
-        attack.hold(1, &attack.head("GET", path, ""), &tally).await;
-    }
-}
-
-async fn half_body(attack: Arc<Attack>, tally: Arc<Tally>) {
-    let mut head =
-        attack.head("POST", "/task", &format!("content-type: application/json\r\ncontent-length: {LARGE}\r\n"));
-    head.push('{');
-    while !attack.is_over() {
-        attack.hold(1, &head, &tally).await;
-    }
-}
-
-async fn subscribe(attack: Arc<Attack>, tally: Arc<Tally>) {
-    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-                   sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
-    while !attack.is_over() {
-        attack.hold(1, &attack.head("GET", "/stream/hostile", upgrade), &tally).await;
-    }
-}
-
-async fn credentials(attack: Arc<Attack>, tally: Arc<Tally>) {
-    let path = attack.url("/session/hostile/credential");
-    let mut number = 0_u32;
-    while !attack.is_over() {
-        number += 1;
-        let key = if number.is_multiple_of(8) { "k".repeat(LARGE) } else { format!("{number:04096}") };
-        let put = attack.client.put(&path).bearer_auth(&attack.key).json(&json!({ "apiKey": key }));
-        tally.take(put.send().await).await;
-        tally.take(attack.client.delete(&path).bearer_auth(&attack.key).send().await).await;
-    }
-}
-
-/// Bodies whose values would take a hundred times their text.
-async fn values(attack: Arc<Attack>, number: usize, tally: Arc<Tally>) {
-    let member = if number.is_multiple_of(2) {
-        format!("\"metadata\":[{}0]", "0,".repeat(LARGE / 2 - 1))
-    } else {
-        let names: Vec<String> = (0..LARGE / 16).map(|number| format!("\"V{number}\":\"\"")).collect();
-        format!("\"env\":{{{}}}", names.join(","))
-    };
-    let body = format!("{{\"sessionId\":\"{SESSION}\",\"message\":\"m\",{member}}}");
-    while !attack.is_over() {
-        let request = attack.client.post(attack.url("/task")).bearer_auth(&attack.key);
-        let request = request.header("content-type", "application/json").body(body.clone());
-        tally.take(request.send().await).await;
-    }
-}
-
-async fn half_head(attack: Arc<Attack>, tally: Arc<Tally>) {
-    let head = format!("GET / HTTP/1.1\r\nx-long: {}", "a".repeat(60 * 1024));
-    while !attack.is_over() {
-        attack.hold(4, &head, &tally).await;
-    }
-}
-
-async fn idle(attack: Arc<Attack>, tally: Arc<Tally>) {
-    while !attack.is_over() {
-        attack.hold(2, "", &tally).await;
-    }
-}
-
-async fn wrong_key(attack: Arc<Attack>, tally: Arc<Tally>) {
-    let client = Client::builder().local_address(Some(Ipv4Addr::new(127, 0, 3, 3).into())).build().unwrap();
-    while !attack.is_over() {
-        tally.take(client.get(attack.url("/sessions")).bearer_auth("wrong").send().await).await;
-    }
-}
-
-async fn webhooks(attack: Arc<Attack>, number: usize, tally: Arc<Tally>) {
-    let session = format!("{SESSION}-webhook-{number}");
-    for _ in 0..60 {
-        if attack.is_over() {
-            return;
-        }
-        let task = json!({ "sessionId": session, "message": "wait:600000", "async": true, "webhook": attack.silent });
-        tally.take(attack.post(task).await).await;
-        let abort = attack.client.post(attack.url(&format!("/task/{session}/abort"))).bearer_auth(&attack.key);
-        let _ = timeout(HOLD, abort.json(&json!({})).send()).await;
     }
 }

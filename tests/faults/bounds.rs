@@ -32,7 +32,8 @@ pub(crate) fn length() -> Length {
     match std::env::var("FAULTS_LENGTH").as_deref() {
         Ok("long") => Length::Long,
         Ok("short") => Length::Short,
-        Ok(_) | Err(_) => Length::Brief,
+        Ok("brief") | Err(_) => Length::Brief,
+        Ok(other) => panic!("FAULTS_LENGTH is {other:?}: it may be brief, short or long"),
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct Sandbox {
     dead: bool,
     away: bool,
     /// Ends once all output is acknowledged.
-    evicting: bool,
+    leaves_when_acknowledged: bool,
 }
 
 /// The end of a connection.
@@ -94,7 +94,7 @@ impl Sandbox {
             stdin: Vec::new(),
             dead: false,
             away: false,
-            evicting: false,
+            leaves_when_acknowledged: false,
         }
     }
 
@@ -162,8 +162,8 @@ impl Sandbox {
                     for frame in frames? {
                         self.take(frame);
                     }
-                    if self.evicting && self.window.is_empty() {
-                        self.evicting = false;
+                    if self.leaves_when_acknowledged && self.window.is_empty() {
+                        self.leaves_when_acknowledged = false;
                         self.set_away(true);
                         return Some(Carried::Cut);
                     }
@@ -192,7 +192,7 @@ impl Sandbox {
             }
             Command::Cut => Some(Carried::Cut),
             Command::FinishAndLeave => {
-                self.evicting = true;
+                self.leaves_when_acknowledged = true;
                 None
             }
             Command::Finish | Command::Exit(_) | Command::Garbage => None,
@@ -211,7 +211,7 @@ impl Sandbox {
     fn take(&mut self, frame: Down) {
         match frame {
             Down::Ack { upto } => self.window.acknowledge(upto).unwrap(),
-            Down::Command(_) if self.evicting => {}
+            Down::Command(_) if self.leaves_when_acknowledged => {}
             Down::Command(Numbered { seq, frame }) => match self.receive.accept(seq) {
                 Acceptance::Deliver => self.handle(frame),
                 Acceptance::Duplicate => {}

@@ -50,11 +50,25 @@ impl<'a> ExclusiveAccess<'a> {
 
     /// Does the work, and renews the lease meanwhile. If another server takes the lease, the work is dropped.
     pub(super) async fn run<T>(self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-        let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
+        let lost = CancellationToken::new();
+        let work = lost.run_until_cancelled(work);
+        self.keep_during(work, &lost).await.unwrap_or_else(|| Err(ExclusiveError::OnEngine.into()))
+    }
+
+    /// Does work that cannot be dropped, and renews the lease meanwhile. The second value is true if another server has taken
+    /// the lease.
+    pub(super) async fn run_to_end<T>(self, work: impl Future<Output = T>) -> (T, bool) {
+        let lost = CancellationToken::new();
+        let done = self.keep_during(work, &lost).await;
+        (done, lost.is_cancelled())
+    }
+
+    async fn keep_during<T>(self, work: impl Future<Output = T>, lost: &CancellationToken) -> T {
+        let stop = CancellationToken::new();
         let work = async {
-            let done = lost.run_until_cancelled(work).await;
+            let done = work.await;
             stop.cancel();
-            done.unwrap_or_else(|| Err(ExclusiveError::OnEngine.into()))
+            done
         };
         let (done, ()) = tokio::join!(work, self.lease.keep(stop.clone(), lost.clone()));
         done

@@ -8,9 +8,9 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use domain::age::Age;
 use engine::{Engine, EngineError};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sandbox::Instance;
-use store::StoreError;
+use store::{LockHolder, StoreError};
 
 use super::exclusive::{ExclusiveAccess, ExclusiveError};
 use super::volumes::{self, Orphan};
@@ -53,13 +53,19 @@ pub(super) async fn run(engine: &dyn Engine, options: PruneOptions) -> anyhow::R
     // If no server runs, none may start before this command ends.
     let lock = match store::occupy(data_dir) {
         Ok(lock) => Some(lock),
-        Err(StoreError::Locked { .. }) => None,
+        Err(StoreError::Locked { holder: LockHolder::Server { .. }, .. }) => None,
+        Err(StoreError::Locked { holder: holder @ LockHolder::Command { .. }, .. }) => {
+            bail!("nothing was removed: {holder} uses this DATA_DIR; call prune again when it has ended")
+        }
         Err(error) => return Err(anyhow::Error::new(error).context("DATA_DIR cannot be used")),
     };
     let Some(instance) = Instance::existing(data_dir).context("DATA_DIR cannot be used")? else {
         return Ok(ExitCode::SUCCESS);
     };
     if lock.is_none() {
+        if options.all {
+            eprintln!("a server runs on this DATA_DIR: only the volumes that it found without a session are removed");
+        }
         return remove(engine, &options, Scope::Recorded).await;
     }
     let access = ExclusiveAccess::acquire(engine, &instance, data_dir).await.map_err(|error| match error {
@@ -84,10 +90,9 @@ enum Scope {
 
 impl Scope {
     fn contains(self, orphan: &Orphan, grace: Age, now: Timestamp) -> bool {
-        let grace = SignedDuration::try_from(grace.duration()).unwrap_or(SignedDuration::MAX);
         match self {
             Scope::Recorded | Scope::All => true,
-            Scope::Expired => orphan.deleted || orphan.since.is_some_and(|since| now.duration_since(since) >= grace),
+            Scope::Expired => orphan.record.as_ref().is_some_and(|record| record.is_expired(grace.duration(), now)),
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn run(options: &RekeyOptions) -> anyhow::Result<ExitCode> {
     });
     done.map_err(|error| {
         let remedy = match error {
-            StoreError::Locked { .. } => "the server runs: stop it first, then call rekey again",
+            StoreError::Locked { .. } => "stop the server first, then call rekey again",
             _ => "the key was not replaced; the store still opens with all its values",
         };
         anyhow::Error::new(error).context(remedy)

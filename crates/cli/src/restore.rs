@@ -8,7 +8,7 @@ use anyhow::bail;
 use clap::Args;
 use engine::Engine;
 use sandbox::Instance;
-use store::{Restored, RestoredAs, StoreError, installation, restore};
+use store::{LockHolder, Restored, RestoredAs, StoreError, installation, restore};
 
 use super::exclusive::{ExclusiveAccess, ExclusiveError};
 
@@ -42,15 +42,22 @@ pub struct RestoreOptions {
 pub(super) async fn run(engine: &dyn Engine, options: RestoreOptions) -> anyhow::Result<ExitCode> {
     let RestoreOptions { backup, as_new, data_dir, .. } = &options;
     // The lease of a server on this DATA_DIR would count as this command's.
-    if let Ok(Some(_)) = store::holder(data_dir) {
-        return Err(in_use(&options));
+    if let Ok(Some(holder)) = store::holder(data_dir) {
+        return Err(in_use(&options, &holder));
     }
     let name = if *as_new { None } else { installation(backup, data_dir)? };
     let Some(name) = name else { return put_back(&options) };
     match ExclusiveAccess::acquire(engine, &Instance::named(&name), data_dir).await {
         Ok(access) => {
             let restoring = tokio::task::spawn_blocking(move || put_back(&options));
-            access.run(async { restoring.await? }).await
+            let (restored, lost) = access.run_to_end(restoring).await;
+            if lost {
+                eprintln!(
+                    "warning: {} since this restore began: stop that server before you start this one",
+                    ExclusiveError::OnEngine
+                );
+            }
+            restored?
         }
         Err(error @ (ExclusiveError::OnMachine | ExclusiveError::OnEngine)) => {
             bail!("{}", stop_first(&error.to_string()))
@@ -64,19 +71,24 @@ pub(super) async fn run(engine: &dyn Engine, options: RestoreOptions) -> anyhow:
     }
 }
 
-fn in_use(options: &RestoreOptions) -> anyhow::Error {
-    if options.as_new {
-        let data_dir = options.data_dir.display();
-        return anyhow::anyhow!("a server runs on {data_dir}: --as-new needs a DATA_DIR of its own (--data-dir)");
+fn in_use(options: &RestoreOptions, holder: &LockHolder) -> anyhow::Error {
+    match holder {
+        LockHolder::Command { .. } => {
+            anyhow::anyhow!("{holder} uses this DATA_DIR: call restore again when it has ended")
+        }
+        LockHolder::Server { .. } if options.as_new => {
+            let data_dir = options.data_dir.display();
+            anyhow::anyhow!("a server runs on {data_dir}: --as-new needs a DATA_DIR of its own (--data-dir)")
+        }
+        LockHolder::Server { .. } => anyhow::anyhow!("{}", stop_first("a server runs on this DATA_DIR")),
     }
-    anyhow::anyhow!("{}", stop_first("a server runs on this DATA_DIR"))
 }
 
 fn put_back(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
     let RestoreOptions { backup, as_new, data_dir, secret_key_file } = options;
     let restored_as = if *as_new { RestoredAs::New } else { RestoredAs::Original };
     let done = restore(backup, data_dir, secret_key_file.as_deref(), restored_as).map_err(|error| match error {
-        StoreError::Locked { .. } => in_use(options),
+        StoreError::Locked { holder, .. } => in_use(options, &holder),
         error @ StoreError::HalfRestored { .. } => error.into(),
         error => anyhow::Error::from(error).context("nothing was restored"),
     });

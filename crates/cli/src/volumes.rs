@@ -4,15 +4,13 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use engine::Engine;
-use jiff::Timestamp;
 use sandbox::{Instance, SessionVolume};
+use store::OrphanVolume;
 
 pub(super) struct Orphan {
     pub(super) name: String,
-    /// The time at which the store's server first saw it without a session. `None`: no server has seen it yet.
-    pub(super) since: Option<Timestamp>,
-    /// Its session was deleted in this store.
-    pub(super) deleted: bool,
+    /// `None`: no server of the store has seen it without a session yet.
+    pub(super) record: Option<OrphanVolume>,
 }
 
 /// Finds the volumes of the installation that no session has, sorted by name. `in_use`: a server runs on the data
@@ -28,8 +26,7 @@ pub(super) async fn orphans(engine: &dyn Engine, data_dir: &Path, in_use: bool) 
     for volume in volumes.into_iter().filter_map(SessionVolume::of) {
         let record = recorded.iter().find(|orphan| orphan.name == volume.name);
         if (record.is_some() || !in_use) && !store.has_session(volume.session)? {
-            let since = record.map(|orphan| orphan.since);
-            orphans.push(Orphan { name: volume.name, since, deleted: record.is_some_and(|orphan| orphan.deleted) });
+            orphans.push(Orphan { name: volume.name, record: record.cloned() });
         }
     }
     Ok(Some(orphans))

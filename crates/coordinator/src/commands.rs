@@ -2,12 +2,13 @@
 #![expect(clippy::print_stderr, reason = "a command line talks to its terminal")]
 
 use std::error::Error as _;
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use agent_template::TemplateError;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use cli::Exit;
 use cli::completions::{self, CompletionsOptions, ManOptions};
 use domain::plain;
@@ -20,9 +21,6 @@ use crate::{env_file, serve};
 
 const ENVIRONMENT: &str = "Commands that talk to a server find it by CLAUDE_RUNNER_URL and show it CLAUDE_RUNNER_KEY. \
                            These and every setting of `serve` may also stand in .env.";
-
-/// The empty TASK_RETENTION keeps all tasks.
-const EMPTY_MEANS_SOMETHING: [&str; 1] = ["TASK_RETENTION"];
 
 #[derive(Parser)]
 #[command(
@@ -58,21 +56,32 @@ pub fn command() -> clap::Command {
     Arguments::command()
 }
 
-/// Takes the variables from arguments where they are empty: a line `NAME=` of `.env`, of Compose or of a missing secret sets nothing.
-pub(crate) fn unset_where_empty(command: clap::Command) -> clap::Command {
-    let is_empty = |argument: &clap::Arg| {
+fn arguments(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
+    parse(command(), words).and_then(|matches| Arguments::from_arg_matches(&matches))
+}
+
+/// Parses words with the variables of the environment. A variable that is empty sets nothing: a line `NAME=` of `.env`, of Compose or
+/// of a missing secret.
+pub(crate) fn parse(
+    command: clap::Command,
+    words: impl IntoIterator<Item = OsString>,
+) -> Result<ArgMatches, clap::Error> {
+    unset_where_empty(command).try_get_matches_from(words)
+}
+
+fn unset_where_empty(command: clap::Command) -> clap::Command {
+    let is_unset = |argument: &clap::Arg| {
         let name = argument.get_env().and_then(|name| name.to_str());
-        name.is_some_and(|name| !EMPTY_MEANS_SOMETHING.contains(&name) && config::is_empty_variable(name))
+        name.is_some_and(config::is_unset_by_empty)
     };
-    let command = command.mut_args(|argument| if is_empty(&argument) { argument.env(None::<&str>) } else { argument });
+    let command = command.mut_args(|argument| if is_unset(&argument) { argument.env(None::<&str>) } else { argument });
     command.mut_subcommands(unset_where_empty)
 }
 
 /// Parses the arguments and runs the command.
 pub fn run() -> ExitCode {
     let file = config::load_env_file();
-    let parsed = unset_where_empty(command()).try_get_matches();
-    let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
+    let arguments = match arguments(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(error) => return explain(error),
     };
@@ -119,10 +128,8 @@ pub(crate) async fn run_words<'a>(
     engine: &dyn Engine,
     words: impl IntoIterator<Item = &'a str>,
 ) -> anyhow::Result<ExitCode> {
-    let words = std::iter::once("claude-runner").chain(words);
-    let parsed = unset_where_empty(command()).try_get_matches_from(words);
-    let arguments = parsed.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(WrongSetting::from)?;
-    match arguments.command {
+    let words = std::iter::once("claude-runner").chain(words).map(OsString::from);
+    match arguments(words).map_err(WrongSetting::from)?.command {
         Command::Other(command) => cli::run(engine, config::variable, *command).await,
         Command::Serve(_) | Command::Try(_) | Command::Doctor(_) | Command::Completions(_) | Command::Man(_) => {
             anyhow::bail!("this command cannot run inside another one")

@@ -21,11 +21,11 @@ use secrecy::SecretString;
 use agent_image::WantedVersion;
 use api::settings::{ApiKeys, HostList, OriginList, TrustedProxies};
 pub use doctor::DoctorOptions;
-pub use dotenv::{EnvFile, EnvFileError, QUOTES, UnreadableLine, UnsetReference, load_env_file};
+pub use dotenv::{EnvFile, EnvFileError, QUOTES, UnreadableLine, load_env_file};
 pub use egress::{EgressList, PresetError};
 pub use engine_address::{EngineAddressError, docker_engine, docker_host};
 pub use error::ConfigError;
-pub use network::{git_environment, is_empty_variable, variable};
+pub use network::{git_environment, is_unset_by_empty, variable};
 pub use traces::trace_export;
 pub use value::{
     ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,
@@ -107,7 +107,8 @@ pub struct ServeOptions {
     #[arg(long, env = "DATA_DIR", default_value = "./data")]
     pub data_dir: PathBuf,
 
-    /// Age and size that the event log may have: 30d or 12h, 10g or 500m, or both with a comma. Records stay
+    /// Age and size that the event log may have: 30d or 12h, 10g or 500m, or both with a comma. Records stay.
+    /// An empty value keeps all events
     #[arg(long, env = "EVENT_RETENTION", default_value = "30d,10g")]
     pub event_retention: Retention,
 
@@ -309,6 +310,10 @@ pub struct ServeOptions {
     /// File of the audit log; `-` writes it to the server's log [default: audit.log in `DATA_DIR`]
     #[arg(long, env = "AUDIT_LOG")]
     pub audit_log: Option<PathBuf>,
+
+    /// Age and size that the files of the audit log may have, in the form of EVENT_RETENTION. An empty value keeps all
+    #[arg(long, env = "AUDIT_RETENTION", default_value = "10g")]
+    pub audit_retention: Retention,
 
     #[command(flatten)]
     pub network: NetworkOptions,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use clap::Command;
 
-use crate::config::{EnvFile, EnvFileError, QUOTES, UnsetReference};
+use crate::config::{EnvFile, EnvFileError, QUOTES};
 
 /// Variables without a flag: of scripts/run, of Compose, and of libraries.
 const OTHERS: [&str; 16] = [
@@ -56,11 +56,10 @@ pub(super) fn examine(file: &EnvFile, command: &Command) -> Result<Vec<String>, 
         .filter_map(|name| Some((name, near(name)?)))
         .map(|(name, near)| format!("{name} in .env is not a setting and is ignored; did you mean {near}?"));
     let left_out = file.unreadable.iter().map(|line| format!(".env: {line} is left out: {QUOTES}"));
-    let unset = file.unset.iter().map(|reference| {
-        let UnsetReference { name, variable } = reference;
-        format!("{name} in .env lacks a part: `${variable}` stands for a variable that is not set; {QUOTES}")
+    let incomplete = file.incomplete.iter().map(|name| {
+        format!("{name} in .env lacks a part: `$` begins the name of a variable, and that one is not set; {QUOTES}")
     });
-    Ok(misspelt.chain(left_out).chain(unset).collect())
+    Ok(misspelt.chain(left_out).chain(incomplete).collect())
 }
 
 fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {

@@ -56,8 +56,9 @@ pub(super) fn set_up_logs(options: &ServeOptions, redactor: &Arc<Redactor>, leve
     let audit = match audit_file {
         None => None,
         Some(path) => {
-            let redactor = Arc::clone(redactor);
-            let opened = path.parent().map_or(Ok(()), make_directory).and_then(|()| AuditFile::open(&path, redactor));
+            let (retention, redactor) = (options.audit_retention(), Arc::clone(redactor));
+            let made = path.parent().map_or(Ok(()), make_directory);
+            let opened = made.and_then(|()| AuditFile::open(&path, retention, redactor));
             Some(audit::layer(opened.with_context(|| {
                 let setting = if options.audit_log.is_some() { "AUDIT_LOG" } else { "DATA_DIR" };
                 format!("{setting} cannot be used: could not open the audit log {}", path.display())

@@ -167,7 +167,7 @@ async fn visit(
 
 /// Takes the settings of `serve`, and replaces those that could meet another server, its data or its callers.
 fn settings(options: &TryOptions, place: &Place) -> anyhow::Result<ServeOptions> {
-    let parsed = commands::unset_where_empty(Settings::command()).try_get_matches_from(["claude-runner try"]);
+    let parsed = commands::parse(Settings::command(), ["claude-runner try".into()]);
     let settings = parsed.and_then(|matches| Settings::from_arg_matches(&matches));
     let mut settings = settings.map_err(commands::WrongSetting::from)?.serve;
     settings.host = Ipv4Addr::LOCALHOST.into();

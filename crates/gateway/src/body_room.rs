@@ -3,13 +3,13 @@
 //! Each sandbox has a bound, each key has one over all of its sandboxes, and the process has one over all keys. The bound of a key is
 //! lower than that of the process, so no key takes all of the room.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::access::KeyId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::key_shares::KeyShares;
 use super::settings::Bounds;
 
 /// The unit of the room.
@@ -17,9 +17,7 @@ const UNIT: usize = 1024;
 
 pub(super) struct BodyRoom {
     all: Arc<Semaphore>,
-    share_bytes: usize,
-    /// The shares of the keys that have a body in memory or wait for one. `None`: tasks without a key.
-    shares: Mutex<HashMap<Option<KeyId>, Weak<Semaphore>>>,
+    keys: KeyShares,
     timeout: Duration,
 }
 
@@ -36,8 +34,7 @@ impl BodyRoom {
     pub(super) fn new(bounds: &Bounds) -> BodyRoom {
         BodyRoom {
             all: room_of(bounds.all_buffered_bytes),
-            share_bytes: bounds.key_buffered_bytes,
-            shares: Mutex::default(),
+            keys: KeyShares::new(units(bounds.key_buffered_bytes)),
             timeout: bounds.buffer_timeout,
         }
     }
@@ -49,8 +46,8 @@ impl BodyRoom {
         key: Option<KeyId>,
         bytes: usize,
     ) -> Result<Room, NoRoom> {
-        let share = self.share(key);
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        let share = self.keys.of(key);
+        let units = u32::try_from(units(bytes)).unwrap_or(u32::MAX);
         let take = async {
             // The order is always the same, so that no two bodies wait for each other.
             let sandbox = Arc::clone(sandbox).acquire_many_owned(units).await?;
@@ -64,22 +61,15 @@ impl BodyRoom {
             Ok(Err(_)) | Err(_) => Err(NoRoom),
         }
     }
-
-    fn share(&self, key: Option<KeyId>) -> Arc<Semaphore> {
-        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = shares.get(&key).and_then(Weak::upgrade) {
-            return share;
-        }
-        shares.retain(|_, share| share.strong_count() > 0);
-        let share = room_of(self.share_bytes);
-        shares.insert(key, Arc::downgrade(&share));
-        share
-    }
 }
 
 /// Returns the room for so many bytes of bodies.
 pub(super) fn room_of(bytes: usize) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(bytes.div_ceil(UNIT)))
+    Arc::new(Semaphore::new(units(bytes)))
+}
+
+fn units(bytes: usize) -> usize {
+    bytes.div_ceil(UNIT)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! The protocol is git's "smart HTTP" (gitprotocol-http and gitprotocol-pack in git's documentation).
 
 mod commands;
+mod examination;
 mod lfs;
 mod pack;
 mod path;
@@ -14,7 +15,7 @@ mod submodules;
 mod workflows;
 
 pub use commands::PushPolicy;
-pub(super) use lfs::MAX_EXAMINATIONS;
+pub(super) use examination::Examinations;
 
 use std::sync::Arc;
 

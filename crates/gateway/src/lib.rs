@@ -25,7 +25,7 @@
 //! | `retry`, `outage`, `failure`, `answer` | retries of an overloaded API, and of one that cannot be reached; the reason of a failure; answers of the gateway itself |
 //! | `proxy`, `tunnel`, `task_quota`, `activity` | outside hosts: requests, connections, quotas, counters |
 //! | `egress`, `address`, `resolve` | the decision on an outside host; kinds of addresses; name look-ups |
-//! | `git` | fetch and push: paths, commands of a push, the report to the sandbox's git; `workflows`, `lfs` and `pack` examine the objects |
+//! | `git` | fetch and push: paths, commands of a push, the report to the sandbox's git; `examination`, `workflows`, `lfs`, `submodules` and `pack` examine the objects |
 //! | `outbound` | the coordinator's own requests to addresses of callers and of MODEL_PRICES_URL, under the same rules |
 //! | `price_feed` | the prices of MODEL_PRICES_URL, fetched daily |
 //! | `upstream`, `model_proxy`, `headers`, `betas`, `unknown_fields`, `settings` | the client of the model API, and the proxy in between; the headers and betas that pass; fields that are logged; settings |
@@ -56,6 +56,7 @@ mod egress;
 mod failure;
 mod git;
 mod headers;
+mod key_shares;
 mod login;
 mod meter;
 mod model;
@@ -105,7 +106,6 @@ use std::sync::Arc;
 use domain::model::is_same_model;
 use network_access::NetworkAccess;
 use observe::metrics::Metrics;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -148,8 +148,7 @@ struct GatewayState {
     metrics: Metrics,
     removed_betas: RemovedBetas,
     unknown_fields: UnknownFields,
-    /// The number of pushes whose objects may be in memory at once.
-    examinations: Semaphore,
+    examinations: git::Examinations,
     tracker: TaskTracker,
     closed: CancellationToken,
 }
@@ -205,7 +204,7 @@ impl Gateway {
             metrics: settings.metrics,
             removed_betas: RemovedBetas::default(),
             unknown_fields: UnknownFields::default(),
-            examinations: Semaphore::new(git::MAX_EXAMINATIONS),
+            examinations: git::Examinations::default(),
             tracker,
             closed: CancellationToken::new(),
         };

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use domain::access::KeyId;
 use domain::budget::Payer;
 use domain::usage::{Cost, Usage};
 use http::StatusCode;
@@ -87,6 +88,11 @@ impl Meter {
     /// Returns the running task.
     pub(super) fn running(&self) -> Option<Arc<TaskRequests>> {
         self.task().as_ref().filter(|task| !task.has_ended()).map(Arc::clone)
+    }
+
+    /// The key that pays for the current task, or paid for the last one.
+    pub(super) fn key(&self) -> Option<KeyId> {
+        self.task().as_ref().and_then(|task| task.payer.key.clone())
     }
 
     pub(super) fn trace_as(&self, trace: TaskTrace) {

@@ -27,7 +27,7 @@ use proxy::Proxies;
 pub use authorities::AuthoritiesError;
 pub use proxy::{ProxyError, Scheme, UpstreamProxy};
 
-/// The operator's settings, as they stand in the environment.
+/// The operator's settings, with the values of the environment.
 #[derive(Clone, Debug, Default)]
 pub struct NetworkSettings {
     /// HTTP_PROXY: the proxy of `http://` requests.

@@ -112,17 +112,19 @@ impl Instance {
     /// A short name of the installation for paths that a sandbox may see. It does not contain the installation's
     /// own name. An earlier version gave names that are short enough to be found by trying all.
     pub fn alias(&self) -> String {
-        let digest = Sha256::digest(format!("{}/runtime", self.0));
-        digest.iter().take(4).fold(String::new(), |name, byte| format!("{name}{byte:02x}"))
+        hexadecimal(&Sha256::digest(format!("{}/runtime", self.0))[..4])
     }
 
     /// A name that a sandbox may see among its mounts: it reveals neither the installation nor the session. The same
     /// volume always gets the same name, so that a creation can be repeated.
     fn volume_name(&self, session: SessionKey, kind: &str) -> String {
         let digest = Sha256::digest(format!("{}/{session}/{kind}", self.0));
-        let (digits, _) = digest.split_at(16);
-        digits.iter().fold(PREFIX.to_owned(), |name, byte| format!("{name}{byte:02x}"))
+        format!("{PREFIX}{}", hexadecimal(&digest[..16]))
     }
+}
+
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// The name of a sandbox: sixteen hexadecimal digits. It is never reused, so that nothing of an old sandbox is mistaken

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use domain::session::SessionKey;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use store::{KnownVolume, StoreError};
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
@@ -88,11 +88,11 @@ pub async fn remove_orphans(registry: &Registry) {
         Ok(orphans) => orphans,
         Err(error) => return warn!(%error, "could not record which volumes have no session"),
     };
-    let grace = SignedDuration::try_from(context.settings.orphan_volume_grace).unwrap_or(SignedDuration::MAX);
+    let grace = context.settings.orphan_volume_grace;
     let mut left: BTreeSet<SessionKey> = BTreeSet::new();
     for orphan in orphans {
         let warm = warm.get(&orphan.name);
-        if warm.is_some() || orphan.deleted || now.duration_since(orphan.since) >= grace {
+        if warm.is_some() || orphan.is_expired(grace, now) {
             match context.sandboxes.remove_orphaned_volume(&orphan.name).await {
                 Ok(()) => info!(volume.name = orphan.name, "removed a volume that no session has"),
                 Err(error) => {

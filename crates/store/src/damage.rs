@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{Store, StoreError, inspect, row};
 
@@ -79,7 +79,7 @@ impl Store {
         let database = self.shared.readers.database().to_owned();
         let connection = match inspect::open(&database) {
             Ok(connection) => connection,
-            Err(error) => return self.shared.damage.note("the database, which could not be checked", &error),
+            Err(error) => return unchecked(&error),
         };
         let interrupt = connection.get_interrupt_handle();
         let mut check = tokio::task::spawn_blocking(move || quick_check(&connection));
@@ -95,10 +95,14 @@ impl Store {
         match outcome {
             Ok(Ok(None)) => info!("the store is whole"),
             Ok(Ok(Some(damage))) => self.shared.damage.note("the database", &StoreError::corrupt(damage)),
-            Ok(Err(error)) => self.shared.damage.note("the database, which could not be checked", &error),
+            Ok(Err(error)) => unchecked(&error),
             Err(_) => error!("the check of the store ended without a result"),
         }
     }
+}
+
+fn unchecked(error: &StoreError) {
+    warn!(error = error as &dyn std::error::Error, "the database could not be checked after an unclean stop");
 }
 
 /// Returns the first damage that SQLite finds.

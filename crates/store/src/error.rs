@@ -7,6 +7,8 @@ use domain::session::{SessionId, SessionKey};
 use domain::task::TaskId;
 use rusqlite::{ErrorCode, ffi};
 
+use super::lock::LockHolder;
+
 /// An error of the database library. Callers can display it; its type stays inside this crate.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -16,8 +18,8 @@ pub enum StoreError {
     /// The disk is full. Nothing of the caller's list was written. The store continues by itself when there is room.
     #[error("the disk of the data directory is full")]
     Full(#[source] Cause),
-    #[error("the data directory {} is in use by another coordinator (pid {pid})", path.display())]
-    Locked { path: PathBuf, pid: String },
+    #[error("the data directory {} is in use by {holder}", path.display())]
+    Locked { path: PathBuf, holder: LockHolder },
     #[error("the database has schema version {found}, this program knows versions up to {known}: use a newer program")]
     Newer { found: i64, known: i64 },
     #[error("the database is damaged: {what}")]

@@ -12,7 +12,8 @@
 //! | `seal`, `rekey` | sealed secrets; their key and its replacement |
 //! | `restore` | a backup, put into a data directory |
 //! | `schema`, `schema_version` | migrations and connections; the version of a database that is not opened |
-//! | `row`, `data_dir` | column formats; the locked directory |
+//! | `row` | column formats |
+//! | `data_dir`, `lock` | the directory; its lock |
 //! | `error` | [`StoreError`] |
 //!
 //! Invariants:
@@ -57,6 +58,7 @@ mod data_dir;
 mod error;
 mod inspect;
 mod keys;
+mod lock;
 mod orphans;
 mod page;
 mod read;
@@ -81,10 +83,11 @@ use jiff::Timestamp;
 use observe::metrics::Metrics;
 
 pub use change::{Change, IdempotencyKey};
-pub use data_dir::{Occupied, holder, make_directory, occupy};
+pub use data_dir::make_directory;
 pub use error::StoreError;
 pub use inspect::{Inspection, inspect};
 pub use keys::{KeyStore, StoredKeys};
+pub use lock::{LockHolder, Occupied, holder, occupy};
 pub use orphans::{KnownVolume, OrphanVolume};
 pub use page::{Cursor, InvalidCursor, MAX_PAGE_BYTES, Page};
 pub use read::{
@@ -98,6 +101,7 @@ pub use schema_version::{SchemaVersion, schema_version};
 
 use damage::DamageLog;
 use data_dir::DataDir;
+use lock::Purpose;
 use read::Readers;
 use seal::Sealer;
 use write::{Work, Writer, WriterHandle};
@@ -142,7 +146,7 @@ impl Store {
     /// runtime is busy, or through `spawn_blocking`. Fails with [`StoreError::Locked`] if another coordinator uses the
     /// directory.
     pub fn open(data_dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
-        let data_dir = DataDir::acquire(data_dir)?;
+        let data_dir = DataDir::acquire(data_dir, Purpose::Serve)?;
         let key_file = options.secret_key_file.as_ref().unwrap_or(&data_dir.default_key_file);
         let unclean = damage::is_unclean(&data_dir.database);
         let connection = schema::open_writer(&data_dir.database)?;

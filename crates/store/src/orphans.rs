@@ -2,9 +2,10 @@
 //! store may be a copy, a backup or a new one. The record counts how long the volume has been without a session here.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use domain::session::SessionKey;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Row, params};
 
 use super::damage::DamageLog;
@@ -25,6 +26,14 @@ pub struct OrphanVolume {
     pub since: Timestamp,
     /// Its session was deleted in this store.
     pub deleted: bool,
+}
+
+impl OrphanVolume {
+    /// Returns true if it may be removed: its session was deleted, or it has had none for `grace`.
+    pub fn is_expired(&self, grace: Duration, now: Timestamp) -> bool {
+        let grace = SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX);
+        self.deleted || now.duration_since(self.since) >= grace
+    }
 }
 
 impl Store {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, params};
 
 use super::data_dir::DataDir;
+use super::lock::Purpose;
 use super::seal::{Place, Sealer, create_key, sync_directory_of};
 use super::{StoreError, row, schema};
 
@@ -39,7 +40,7 @@ pub fn rekey(
     if !data_dir.join(DataDir::DATABASE).is_file() {
         return Err(StoreError::NoDatabase { path: data_dir.to_owned() });
     }
-    let data_dir = DataDir::acquire(data_dir)?;
+    let data_dir = DataDir::acquire(data_dir, Purpose::Command)?;
     let key_file = secret_key_file.unwrap_or(&data_dir.default_key_file);
     let mut connection = schema::open_writer(&data_dir.database)?;
     let old = schema::open_sealer(&connection, key_file)?;

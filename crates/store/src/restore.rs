@@ -14,7 +14,8 @@ use rusqlite::{Connection, params};
 use zeroize::Zeroizing;
 
 use super::damage::quick_check;
-use super::data_dir::{DataDir, INSTANCE, KEY, LOCK, make_directory, occupy};
+use super::data_dir::{DataDir, INSTANCE, KEY, make_directory};
+use super::lock::{LOCK, occupy};
 use super::schema_version::{SchemaVersion, version_of};
 use super::seal::{Sealer, sync_directory_of};
 use super::{SCHEMA_VERSION, StoreError, inspect, row, schema};

@@ -1,10 +1,13 @@
 //! Removes events and lines: of ended tasks that are too old or exceed the size limit, and of deleted sessions. Removes the
-//! records of ended tasks that are too old.
+//! records of ended tasks that are too old, and the texts of deleted sessions.
+
+mod tasks;
+mod texts;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::damage::{DamageLog, task_name};
+use super::damage::DamageLog;
 use super::{IDEMPOTENCY_KEY_AGE, StoreError, row};
 
 /// The maximum number of rows per call. That takes two or three milliseconds, for which commits wait.
@@ -18,9 +21,6 @@ pub(super) struct Plan {
     /// The same for the records of tasks.
     pub(super) tasks_ended_before: Option<i64>,
 }
-
-/// The maximum size of the tasks that a call removes. SQLite frees each page of a long message.
-const TASK_BYTES_PER_CALL: u64 = 4 * 1024 * 1024;
 
 #[derive(Clone, Copy, Default)]
 struct Removed {
@@ -41,7 +41,7 @@ struct Candidate {
 pub(super) fn prune(connection: &Connection, plan: &Plan, damage: &DamageLog) -> Result<usize, StoreError> {
     let forgotten = forget_idempotency_keys(connection, plan.now)? + forget_webhooks(connection, plan.ended_before)?;
     // A damaged page must not keep the log from its bounds.
-    let tasks = remove_tasks(connection, damage, plan.tasks_ended_before);
+    let tasks = tasks::remove(connection, damage, plan.tasks_ended_before);
     let tasks = damage.skip(|| "the tasks that TASK_RETENTION removes".to_owned(), tasks)?;
     let forgotten = forgotten + tasks.unwrap_or(0);
     let mut removed = Removed { rows: forgotten, bytes: 0 };
@@ -56,7 +56,10 @@ pub(super) fn prune(connection: &Connection, plan: &Plan, damage: &DamageLog) ->
 }
 
 /// Removes rows of deleted sessions. Returns true if more are left.
-pub(super) fn remove_deleted(connection: &Connection) -> Result<bool, StoreError> {
+pub(super) fn remove_deleted(connection: &Connection, damage: &DamageLog) -> Result<bool, StoreError> {
+    if texts::remove_some(connection, damage)? {
+        return Ok(true);
+    }
     let session: Option<i64> = connection
         .prepare_cached("SELECT number FROM deleted_sessions LIMIT 1")?
         .query_row([], |row| row.get(0))
@@ -159,68 +162,6 @@ fn measured(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Removed, Option<i64>)>
     let rows: i64 = row.get(0)?;
     let bytes: i64 = row.get(1)?;
     Ok((Removed { rows: usize::try_from(rows).unwrap_or(0), bytes: row::unsigned(bytes) }, row.get(2)?))
-}
-
-/// Removes the records of ended tasks, oldest end first, with their idempotency keys and their places in the index of searches.
-/// A task stays while its webhook is pending, because the body of the webhook is its record. Returns [`ROWS_PER_CALL`] if more may
-/// be left. A record that does not decode is removed like any other. A row that cannot be removed is skipped, so that it does not
-/// keep the younger ones.
-fn remove_tasks(connection: &Connection, damage: &DamageLog, ended_before: Option<i64>) -> Result<usize, StoreError> {
-    let Some(ended_before) = ended_before else { return Ok(0) };
-    let mut select = connection.prepare_cached(
-        "SELECT number, id, octet_length(message) + octet_length(request) + coalesce(octet_length(answer), 0), session_id
-         FROM tasks
-         WHERE status IN ('completed', 'failed', 'aborted') AND coalesce(finished, created) < ?1
-             AND NOT EXISTS (SELECT 1 FROM webhooks WHERE webhooks.task = tasks.id AND state = 'pending')
-         ORDER BY coalesce(finished, created) LIMIT ?2",
-    )?;
-    let tasks = select.query_map(params![ended_before, row::limit(ROWS_PER_CALL)], |row| {
-        let session: String = row.get(3).unwrap_or_default();
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1).ok(), row::unsigned(row.get(2).unwrap_or_default()), session))
-    })?;
-    let tasks = tasks.collect::<Result<Vec<_>, _>>()?;
-    let (mut removed, mut bytes) = (0, 0);
-    for (number, task, size, session) in tasks {
-        if bytes >= TASK_BYTES_PER_CALL {
-            return Ok(ROWS_PER_CALL);
-        }
-        let name = task_name(task, &session);
-        connection.prepare_cached("SAVEPOINT task")?.execute([])?;
-        let outcome = remove_record(connection, number, task);
-        // After some errors, SQLite rolls back the whole transaction itself.
-        if connection.is_autocommit() {
-            return outcome.map(|()| removed);
-        }
-        if outcome.is_err() {
-            connection.prepare_cached("ROLLBACK TO task")?.execute([])?;
-        }
-        connection.prepare_cached("RELEASE task")?.execute([])?;
-        // Only removed rows count. Otherwise a caller that prunes until nothing is left would never end.
-        if damage.skip(|| name.clone(), outcome)?.is_some() {
-            damage.forget(&name);
-            (removed, bytes) = (removed + 1, bytes + size);
-        }
-    }
-    Ok(removed)
-}
-
-/// `task` is `None` if its id is damaged.
-fn remove_record(connection: &Connection, number: i64, task: Option<i64>) -> Result<(), StoreError> {
-    for statement in [
-        "DELETE FROM task_search WHERE rowid = ?1",
-        "DELETE FROM unindexed_tasks WHERE number = ?1",
-        "DELETE FROM tasks WHERE number = ?1",
-    ] {
-        connection.prepare_cached(statement)?.execute([number])?;
-    }
-    for statement in [
-        "DELETE FROM idempotency_keys WHERE task = ?1",
-        "DELETE FROM webhooks WHERE task = ?1",
-        "DELETE FROM asks WHERE task = ?1",
-    ] {
-        connection.prepare_cached(statement)?.execute([task])?;
-    }
-    Ok(())
 }
 
 /// Removes deliveries that ended before that time. This covers those of deleted sessions, whose logs no longer exist.

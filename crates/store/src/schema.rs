@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use refinery::{Migration, Runner};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::seal::Sealer;
@@ -16,10 +17,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 64;
 
 /// The newest schema version that this program supports.
-pub const SCHEMA_VERSION: u32 = 13;
+pub const SCHEMA_VERSION: u32 = 14;
 
 /// The migrations in order.
-const MIGRATIONS: [(&str, &str); 13] = [
+const MIGRATIONS: [(&str, &str); 14] = [
     ("V1__initial", include_str!("../migrations/V1__initial.sql")),
     ("V2__api_keys", include_str!("../migrations/V2__api_keys.sql")),
     ("V3__usage", include_str!("../migrations/V3__usage.sql")),
@@ -32,15 +33,14 @@ const MIGRATIONS: [(&str, &str); 13] = [
     ("V10__epochs", include_str!("../migrations/V10__epochs.sql")),
     ("V11__assumed_prices", include_str!("../migrations/V11__assumed_prices.sql")),
     ("V12__tasks_of_key", include_str!("../migrations/V12__tasks_of_key.sql")),
-    ("V13__asks", include_str!("../migrations/V13__asks.sql")),
+    ("V13__large_texts", include_str!("../migrations/V13__large_texts.sql")),
+    ("V14__asks", include_str!("../migrations/V14__asks.sql")),
 ];
 
 /// Opens the writing connection and migrates the schema.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    let mut connection = open(path, flags)?;
     // Pages of 8 KiB keep events of up to 2,000 bytes inside the tree. The setting only takes effect while the file is
     // empty, so it comes first. `synchronous=FULL` makes a commit wait for the disk. The WAL is cut back to 64 MiB
     // after a long read let it grow.
@@ -57,10 +57,16 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
 
 /// Opens a read-only connection. The writer must be open first, because it creates the WAL.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+}
+
+fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    // Otherwise SQLite parses some statements again for each new parameter, because the parameter may suggest another plan. For short
+    // statements that takes more time than to run them.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 

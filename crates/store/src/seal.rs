@@ -86,7 +86,8 @@ impl Sealer {
             .ok_or_else(|| StoreError::DoesNotOpen { session: session.clone(), what: place.to_string() })
     }
 
-    fn decrypt(&self, place: Place<'_>, sealed: &[u8]) -> Option<SecretString> {
+    /// `None`: it was sealed for another place or with another key, or it was modified.
+    pub(super) fn decrypt(&self, place: Place<'_>, sealed: &[u8]) -> Option<SecretString> {
         let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_BYTES>()?;
         let payload = Payload { msg: ciphertext, aad: &place.bytes() };
         let plain = self.0.decrypt(&XNonce::from(*nonce), payload).map(Zeroizing::new).ok()?;

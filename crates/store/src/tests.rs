@@ -5,6 +5,7 @@ mod damage_anywhere;
 mod fixture;
 mod full;
 mod lanes;
+mod large_texts;
 mod model;
 mod open;
 mod orphans;

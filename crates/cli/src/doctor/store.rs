@@ -28,8 +28,8 @@ pub(super) async fn look(data_dir: &Path, scratch: Option<&TempDir>) -> Looked {
     let has_schema = matches!(schema, SchemaVersion::Version(1..));
     match store::holder(data_dir) {
         Ok(None) => {}
-        Ok(Some(pid)) => {
-            return Looked { check: Check::ok(NAME, format!("in use by pid {pid}")), in_use: true, has_schema };
+        Ok(Some(holder)) => {
+            return Looked { check: Check::ok(NAME, format!("in use by {holder}")), in_use: true, has_schema };
         }
         Err(error) => {
             return failed(format!("the lock in DATA_DIR cannot be read: {}", in_words(&error)), OURS, has_schema);

@@ -32,8 +32,8 @@ fn judge(orphans: &[Orphan]) -> Check {
     let mut names: Vec<String> = orphans
         .iter()
         .take(NAMES)
-        .map(|orphan| match orphan.since {
-            Some(since) => format!("{} (since {:.0})", orphan.name, since),
+        .map(|orphan| match &orphan.record {
+            Some(record) => format!("{} (since {:.0})", orphan.name, record.since),
             None => orphan.name.clone(),
         })
         .collect();
@@ -47,13 +47,19 @@ fn judge(orphans: &[Orphan]) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use store::OrphanVolume;
+
     use super::super::check::Status;
     use super::{Orphan, judge};
 
     #[test]
     fn orphans_are_listed_by_name() {
         let since = "2026-01-02T03:04:05.6Z".parse().unwrap();
-        let orphan = |name: &str, since| Orphan { name: name.to_owned(), since, deleted: false };
+        let orphan = |name: &str, since: Option<Timestamp>| {
+            let record = since.map(|since| OrphanVolume { name: name.to_owned(), since, deleted: false });
+            Orphan { name: name.to_owned(), record }
+        };
         let check = judge(&[orphan("a", Some(since)), orphan("b", None)]);
         assert_eq!(check.status, Status::Warn);
         assert_eq!(check.detail, "2 volumes belong to no session: a (since 2026-01-02T03:04:05Z), b");

@@ -8,6 +8,7 @@ use engine::{Limits, Network};
 use forge::{AppKey, GitHub, GitHubCredential, GitHubSettings};
 use gateway::{Credential, Credentials, Gateway, GatewaySettings, PriceFeed, Prices, SystemResolver, Workflows};
 use mock_api::scripted_model::DEFAULT_KEY;
+use observe::audit::AuditRetention;
 use observe::metrics::Metrics;
 use sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
 use sandbox::{LimitProof, SandboxSettings, WarmSettings};
@@ -102,6 +103,10 @@ impl ServeOptions {
             prompts: Prompts { directory: self.prompt_dir.clone() },
         };
         Ok(Some(Repositories::new(github, settings)))
+    }
+
+    pub fn audit_retention(&self) -> AuditRetention {
+        AuditRetention { max_age: self.audit_retention.max_age, max_bytes: self.audit_retention.max_bytes }
     }
 
     pub fn store_options(&self, metrics: Metrics) -> StoreOptions {

@@ -9,14 +9,16 @@ use std::path::PathBuf;
 
 use domain::{error_chain, plain};
 
+use super::is_unset_by_empty;
+
 /// The names in `.env`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct EnvFile {
     pub variables: BTreeSet<String>,
     /// The lines that cannot be read. The file may be another program's, with other rules.
     pub unreadable: Vec<UnreadableLine>,
-    /// `$NAME` in a value stands for the variable NAME. These are not set, so the values lack a part.
-    pub unset: Vec<UnsetReference>,
+    /// The names whose values lack a part: `$NAME` stands for a variable, and that one is not set.
+    pub incomplete: BTreeSet<String>,
 }
 
 /// A line that is left out. Nothing of its value is kept, which may be a secret.
@@ -28,25 +30,19 @@ pub struct UnreadableLine {
     pub name: Option<String>,
 }
 
-/// A value of `.env` that refers to a variable which is not set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnsetReference {
-    pub name: String,
-    pub variable: String,
-}
-
 /// A name of a variable has at most this many characters. A line of a key in PEM has 64.
 const MAX_NAME: usize = 40;
 
-/// Reads `.env` in the working directory or above it, if it exists. Variables that are already set win over it, and of several lines
-/// with one name the last one counts.
+/// Reads `.env` in the working directory or above it, if it exists. Variables that are already set win over it, but for those that are
+/// empty and mean nothing by that (`EMPTY_MEANS_SOMETHING`). Of several lines with one name the last one counts.
 pub fn load_env_file() -> Result<EnvFile, EnvFileError> {
     let Some(path) = find() else { return Ok(EnvFile::default()) };
     let text = fs::read_to_string(&path);
     let text = text.map_err(|error| EnvFileError::Read { path, reason: plain::of_os(&error.to_string()) })?;
-    let (values, file) = read(text.trim_start_matches('\u{feff}'), |name| std::env::var_os(name).is_some())?;
+    let (mut values, file) = read(text.trim_start_matches('\u{feff}'), |name| std::env::var_os(name).is_some())?;
+    values.retain(|name, _| std::env::var_os(name).is_none() || is_unset_by_empty(name));
     // Each value has been read once already, and this writes it so that it is read again as it is.
-    drop(dotenvy::from_read(written(&values).as_bytes()));
+    drop(dotenvy::from_read_override(written(&values).as_bytes()));
     Ok(file)
 }
 
@@ -74,8 +70,8 @@ fn read(text: &str, is_set: impl Fn(&str) -> bool) -> Result<(BTreeMap<String, S
         unreadable.push(UnreadableLine { number, name: name_in(&text[place.clone()]) });
         text.replace_range(place, "");
     };
-    let unset = unset_references(&text, |name| is_set(name) || values.contains_key(name));
-    Ok((values.clone(), EnvFile { variables: values.into_keys().collect(), unreadable, unset }))
+    let incomplete = references::incomplete(&text, is_set);
+    Ok((values.clone(), EnvFile { variables: values.into_keys().collect(), unreadable, incomplete }))
 }
 
 /// The name at the beginning of a line. `None` if it could be a value.
@@ -98,24 +94,6 @@ fn find_unreadable(text: &str, part: &str) -> Option<Range<usize>> {
         begin..text[at..].find('\n').map_or(text.len(), |newline| at + newline)
     });
     lines.find(|place| dotenvy::from_read_iter(text[place.clone()].as_bytes()).any(|line| line.is_err()))
-}
-
-/// The references in values that are not in single quotes.
-fn unset_references(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<UnsetReference> {
-    let lines = text.lines().filter_map(|line| Some((name_in(line)?, line.split_once('=')?.1.trim_start())));
-    let values = lines.filter(|(_, value)| !value.starts_with('\''));
-    let references = values.flat_map(|(name, value)| {
-        let after =
-            value.match_indices('$').filter(|(at, _)| !value[..*at].ends_with('\\')).map(|(at, _)| &value[at + 1..]);
-        let variables = after.filter_map(|rest| {
-            let rest = rest.strip_prefix('{').unwrap_or(rest);
-            let end = rest.find(|one: char| !one.is_ascii_alphanumeric() && one != '_').unwrap_or(rest.len());
-            // A longer name may be a part of a secret.
-            (end <= MAX_NAME).then(|| rest[..end].to_owned())
-        });
-        variables.map(move |variable| UnsetReference { name: name.clone(), variable }).collect::<Vec<_>>()
-    });
-    references.filter(|reference| !is_known(&reference.variable)).collect()
 }
 
 /// Writes values in double quotes, so that reading them again changes nothing.
@@ -150,6 +128,8 @@ pub enum EnvFileError {
 
 /// The rule that lines break most often.
 pub const QUOTES: &str = "a value with spaces, #, $ or \\ is in single quotes";
+
+mod references;
 
 #[cfg(test)]
 mod tests;

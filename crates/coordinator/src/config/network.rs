@@ -13,9 +13,12 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// True for a variable that is set, and empty.
-pub fn is_empty_variable(name: &str) -> bool {
-    std::env::var_os(name).is_some_and(|value| value.is_empty())
+/// Without a value these keep everything.
+const EMPTY_MEANS_SOMETHING: [&str; 3] = ["AUDIT_RETENTION", "EVENT_RETENTION", "TASK_RETENTION"];
+
+/// Returns true for a variable that is set to nothing, which counts as not set.
+pub fn is_unset_by_empty(name: &str) -> bool {
+    !EMPTY_MEANS_SOMETHING.contains(&name) && std::env::var_os(name).is_some_and(|value| value.is_empty())
 }
 
 /// The environment of every git that the coordinator itself runs. With CA_FILE, the file that git trusts is written to DATA_DIR.

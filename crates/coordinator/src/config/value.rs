@@ -143,7 +143,7 @@ impl FromStr for RuleList {
     }
 }
 
-/// The value of EVENT_RETENTION.
+/// The value of EVENT_RETENTION and AUDIT_RETENTION.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     pub max_age: Option<Duration>,

@@ -20,7 +20,7 @@ use tracing::Instrument as _;
 
 use super::commands::{Command, Grant, PushError, PushHead};
 use super::report::{self, RefResult};
-use super::{RepositoryAccess, Workflows, lfs, passed, pkt, refuse, workflows};
+use super::{RepositoryAccess, Workflows, examination, passed, pkt, refuse, workflows};
 use crate::answer::{Body, full, in_words};
 use crate::sandbox::SandboxGateway;
 
@@ -193,7 +193,7 @@ async fn conclude(
         .map(|(command, _)| &*command.new)
         .collect();
     let commits: Vec<&str> = commits.into_iter().collect();
-    let objection = if commits.is_empty() { None } else { lfs::objection(access, sandbox, &commits).await? };
+    let objection = if commits.is_empty() { None } else { examination::objection(access, sandbox, &commits).await? };
     let mut results = Vec::new();
     for ((command, grant), reference) in head.commands.iter().zip(grants).zip(&waiting.0) {
         let result = match (report.results.get(reference), &objection) {

@@ -19,7 +19,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use observe::audit::{self, AuditFile};
+use observe::audit::{self, AuditFile, AuditRetention};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpListener;
@@ -218,7 +218,8 @@ pub(super) struct AuditLog {
 impl AuditLog {
     fn open() -> (AuditLog, Log) {
         let directory = tempfile::tempdir().unwrap();
-        let file = AuditFile::open(&directory.path().join("audit.log"), Arc::default()).unwrap();
+        let file =
+            AuditFile::open(&directory.path().join("audit.log"), AuditRetention::default(), Arc::default()).unwrap();
         let log = Log(Arc::default());
         let writer = log.clone();
         let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());

@@ -9,6 +9,8 @@ use std::time::SystemTime;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::names::hexadecimal;
+
 /// The file in a data directory that identifies this copy of it: its own place on the disk, and a random id. In a copy of the
 /// directory the place differs, so the copy gets another id.
 const FILE: &str = "holder";
@@ -59,7 +61,7 @@ impl LeaseHolder {
         digest.update(machine.unwrap_or_default());
         digest.update(id);
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        LeaseHolder { id: hexadecimal(&digest.finalize()), boot: hexadecimal(&Sha256::digest(boot)), place }
+        LeaseHolder { id: hexadecimal(&digest.finalize()[..8]), boot: hexadecimal(&Sha256::digest(boot)[..8]), place }
     }
 
     /// True if a lease with these labels is one that this holder left behind.
@@ -79,14 +81,13 @@ fn read(path: &Path) -> io::Result<Option<String>> {
     Ok(parts.filter(|(place, _)| *place == place_on_disk(&found)).map(|(_, id)| id.to_owned()))
 }
 
-/// No program can choose the time at which a file was created, so a copy has another one even where it has the same number.
+/// No program can choose the time at which a file was created, so a copy has another one even where it has the same number. The
+/// number of the device may change with a reboot, so it serves only where there is no such time.
 fn place_on_disk(found: &fs::Metadata) -> String {
-    let created = found.created().ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
-    format!("{}:{}:{}", found.dev(), found.ino(), created.unwrap_or_default().as_nanos())
-}
-
-fn hexadecimal(digest: &[u8]) -> String {
-    digest.iter().take(8).fold(String::new(), |name, byte| format!("{name}{byte:02x}"))
+    match found.created().ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()) {
+        Some(created) => format!("{}:{}", found.ino(), created.as_nanos()),
+        None => format!("{}:{}:unknown", found.dev(), found.ino()),
+    }
 }
 
 #[cfg(test)]

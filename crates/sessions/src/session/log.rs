@@ -217,10 +217,11 @@ impl Cursor {
             // Marked as seen *before* the read, so that an event committed in between ends the wait below.
             let progress = *self.progress.borrow_and_update();
             if progress.latest > self.since {
-                if taken.is_none() && self.log.read_tail(self.since).is_none() {
+                let tail = self.log.read_tail(self.since);
+                if tail.is_none() && taken.is_none() {
                     taken = Some(turn.as_mut().await);
                 }
-                match self.read().await? {
+                match self.read(tail).await? {
                     Some(page) => return Ok((page, taken)),
                     None => continue,
                 }
@@ -231,10 +232,11 @@ impl Cursor {
         }
     }
 
-    /// Returns `None` if the requested events were removed between two reads of the store.
-    async fn read(&mut self) -> Result<Option<Page>, StoreError> {
-        let frames = if let Some(frames) = self.log.read_tail(self.since) {
-            Some(frames)
+    /// Reads the store if the `tail` does not have the next events. Returns `None` if they were removed between two reads of the
+    /// store.
+    async fn read(&mut self, tail: Option<Frames>) -> Result<Option<Page>, StoreError> {
+        let frames = if tail.is_some() {
+            tail
         } else {
             let events = self.log.store.events(self.log.session(), self.since, STORE_EVENTS).await?;
             pages(&events).next().and_then(Frames::encode)

@@ -90,7 +90,7 @@ impl Search {
 
     /// Key prefixes and filters first: the text of a task that the key may not see is never read.
     fn matches(&self, connection: &Connection, number: i64, wanted: &str) -> Result<bool, StoreError> {
-        let query = format!("SELECT {TEXTS} FROM tasks WHERE number = ? AND {}", self.conditions.text());
+        let query = format!("SELECT {TEXTS} FROM task_records WHERE number = ? AND {}", self.conditions.text());
         let mut statement = connection.prepare_cached(&query)?;
         let mut rows = statement.query(params_from_iter(self.parameters(number)))?;
         let Some(row) = rows.next()? else { return Ok(false) };
@@ -104,7 +104,7 @@ impl Search {
 
     /// `None` if its row is damaged, or no longer exists.
     fn record(&self, connection: &Connection, number: i64) -> Result<Option<(usize, TaskRecord)>, StoreError> {
-        let query = format!("SELECT {} FROM tasks WHERE number = ?", listed_columns(self.answers));
+        let query = format!("SELECT {} FROM task_records WHERE number = ?", listed_columns(self.answers));
         let mut statement = connection.prepare_cached(&query)?;
         let mut rows = statement.query([number])?;
         let Some(row) = rows.next()? else { return Ok(None) };

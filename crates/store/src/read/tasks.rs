@@ -32,13 +32,13 @@ pub struct TaskPlace {
 const COLUMNS: &str =
     "number, id, session, session_id, status, created, started, finished, prompt_uuid, message, request,
      failure, answer, attempt, repository,
-     EXISTS (SELECT 1 FROM asks WHERE asks.task = tasks.id AND asks.state = 'open')";
+     EXISTS (SELECT 1 FROM asks WHERE asks.task = task_records.id AND asks.state = 'open')";
 
 /// [`COLUMNS`] without the texts of the request. JSON that does not parse passes as it is.
 const TEXTLESS_COLUMNS: &str = "number, id, session, session_id, status, created, started, finished, prompt_uuid, '',
      CASE WHEN json_valid(request) THEN json_set(request, '$.context', NULL, '$.metadata', NULL) ELSE request END,
      failure, answer, attempt, repository,
-     EXISTS (SELECT 1 FROM asks WHERE asks.task = tasks.id AND asks.state = 'open')";
+     EXISTS (SELECT 1 FROM asks WHERE asks.task = task_records.id AND asks.state = 'open')";
 
 /// A filter of tasks. All fields that are set must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub struct UnfinishedTask {
 impl Store {
     pub async fn task(&self, id: &TaskId) -> Result<Option<TaskRecord>, StoreError> {
         let number = row::task_number(id)?;
-        let query = format!("SELECT {COLUMNS} FROM tasks WHERE id = ?1");
+        let query = format!("SELECT {COLUMNS} FROM task_records WHERE id = ?1");
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(&query)?;
             let mut rows = statement.query([number])?;
@@ -84,7 +84,7 @@ impl Store {
     pub async fn task_request(&self, id: &TaskId) -> Result<TaskRequest, StoreError> {
         let number = row::task_number(id)?;
         let request = self.read(move |connection| {
-            let mut statement = connection.prepare_cached("SELECT message, request FROM tasks WHERE id = ?1")?;
+            let mut statement = connection.prepare_cached("SELECT message, request FROM task_records WHERE id = ?1")?;
             let mut rows = statement.query([number])?;
             rows.next()?.map(|row| request(row, [0, 1])).transpose()
         });
@@ -115,7 +115,7 @@ impl Store {
     /// One task as [`Store::tasks`] returns it, without output and response.
     pub async fn listed_task(&self, id: &TaskId) -> Result<Option<TaskRecord>, StoreError> {
         let number = row::task_number(id)?;
-        let query = format!("SELECT {} FROM tasks WHERE id = ?1", listed_columns(Answers::Short));
+        let query = format!("SELECT {} FROM task_records WHERE id = ?1", listed_columns(Answers::Short));
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(&query)?;
             let mut rows = statement.query([number])?;
@@ -141,7 +141,7 @@ impl Store {
             return self.read_search(move |connection| search.run(connection)).await;
         }
         let query = format!(
-            "SELECT {} FROM tasks WHERE number < ? AND {} ORDER BY number DESC LIMIT ?",
+            "SELECT {} FROM task_records WHERE number < ? AND {} ORDER BY number DESC LIMIT ?",
             listed_columns(answers),
             conditions.text()
         );
@@ -181,7 +181,7 @@ impl Store {
         order: &str,
     ) -> Result<Vec<(i64, Option<UnfinishedTask>)>, StoreError> {
         let damage = self.shared.damage.clone();
-        let query = format!("SELECT {columns} FROM tasks WHERE {condition} {order}");
+        let query = format!("SELECT {columns} FROM task_records WHERE {condition} {order}");
         self.read(move |connection: &Connection| {
             let mut statement = connection.prepare_cached(&query)?;
             let mut rows = statement.query(params_from_iter(parameters))?;
@@ -198,7 +198,7 @@ impl Store {
 
 /// Decodes the tasks, newest first, until the deadline, so that damaged ones are noted.
 pub(crate) fn scan(connection: &Connection, damage: &DamageLog, deadline: Instant) -> Result<(), StoreError> {
-    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM tasks ORDER BY number DESC"))?;
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM task_records ORDER BY number DESC"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()?
         && Instant::now() < deadline
@@ -299,7 +299,7 @@ pub(super) fn listed_columns(answers: Answers) -> String {
     format!(
         "number, id, session, session_id, status, created, started, finished, prompt_uuid, substr(CAST(message AS BLOB), 1, {bytes}),
          {request}, {failure}, {answer}, attempt, {repository},
-         EXISTS (SELECT 1 FROM asks WHERE asks.task = tasks.id AND asks.state = 'open')"
+         EXISTS (SELECT 1 FROM asks WHERE asks.task = task_records.id AND asks.state = 'open')"
     )
 }
 

@@ -90,7 +90,7 @@ async fn updating_a_session_moves_neither_its_events_nor_its_frame() {
 
 #[tokio::test]
 async fn the_variables_of_a_session_are_replaced_on_their_own() {
-    let (_directory, store) = open();
+    let (directory, store) = open();
     let mut a = session("a");
     a.env = [("ONE".into(), "first".into()), ("TWO".into(), "second".into())].into();
     store.commit(vec![Change::InsertSession(a.clone()), Change::UpdateSession(a.without_env())]).await.unwrap();
@@ -99,6 +99,17 @@ async fn the_variables_of_a_session_are_replaced_on_their_own() {
     store.commit(vec![Change::SetEnv { session: a.key, env: a.env.clone() }]).await.unwrap();
     let read = store.session(&a.id).await.unwrap().unwrap();
     assert_eq!((read.env.len(), secrets(&read)), (1, vec!["third".to_owned()]));
+
+    // A value that stays the same is not sealed again.
+    let query = "SELECT value FROM session_env WHERE name = 'TWO'";
+    let database = rusqlite::Connection::open(directory.path().join("claude-runner.db")).unwrap();
+    let sealed = || database.query_row(query, [], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+    let before = sealed();
+    a.env.insert("THREE".into(), "new".into());
+    store.commit(vec![Change::SetEnv { session: a.key, env: a.env.clone() }]).await.unwrap();
+    assert_eq!(secrets(&store.session(&a.id).await.unwrap().unwrap()), ["new", "third"]);
+    assert_eq!(sealed(), before);
+
     let unknown = store.commit(vec![Change::SetEnv { session: session("x").key, env: [].into() }]).await;
     assert!(matches!(unknown, Err(StoreError::NoSuchSession(_))), "{unknown:?}");
 }

@@ -19,7 +19,7 @@ use crate::{
 
 /// The tables, each with the condition of the row that is damaged. `meta` has the value that checks the key: without it, no store
 /// can be opened.
-const TABLES: [(&str, &str); 16] = [
+const TABLES: [(&str, &str); 19] = [
     ("sessions", "id = 'bad'"),
     ("session_env", "session = 1"),
     ("tasks", "session_id = 'bad'"),
@@ -36,6 +36,9 @@ const TABLES: [(&str, &str); 16] = [
     ("webhooks", "session_id = 'bad'"),
     ("orphan_volumes", "name = 'bad'"),
     ("unindexed_tasks", "number = (SELECT min(number) FROM unindexed_tasks)"),
+    ("large_requests", "task = (SELECT min(task) FROM large_requests)"),
+    ("large_answers", "task = (SELECT min(task) FROM large_answers)"),
+    ("deleted_texts", "1"),
 ];
 
 /// Text that is not UTF-8, and bytes where the column has numbers or text.
@@ -51,7 +54,11 @@ async fn fill(store: &Store, name: &str, number: u64) -> SessionRecord {
     let mut owner = session(name);
     owner.sandbox = Some(sandbox(&format!("sandbox-of-{name}"), 0));
     owner.env.insert("TOKEN".to_owned(), "v4lue".into());
-    let (ended, waiting) = (task(&owner, &format!("{name} has ended")), task(&owner, &format!("{name} waits")));
+    let long = "x".repeat(10_000);
+    let ended = task(&owner, &format!("{name} has ended"));
+    let waiting = task(&owner, &format!("{name} waits {long}"));
+    let mut end = completed(&ended, at(10));
+    end.answer.as_mut().unwrap().response = Some(long);
     let idempotency = IdempotencyKey { scope: "s".to_owned(), key: name.to_owned(), body_sha256: [0; 32] };
     let target = Target::new("https://a.example/hooks", None).unwrap();
     let hook = |task: &TaskRecord| Change::InsertWebhook {
@@ -88,7 +95,7 @@ async fn fill(store: &Store, name: &str, number: u64) -> SessionRecord {
         Change::SettleRequest { id: number, charge },
         Change::OpenRequest(request),
         Change::AddCliCharge(cli),
-        Change::UpdateTask(completed(&ended, at(10))),
+        Change::UpdateTask(end),
     ];
     store.commit(changes).await.unwrap();
     let secret = KeySecret::generate();
@@ -210,7 +217,9 @@ async fn no_value_of_any_column_stops_the_start_or_another_session() {
     drop(store);
     execute(
         &original,
-        "INSERT INTO deleted_sessions SELECT number FROM sessions WHERE id = 'deleted'; DELETE FROM sessions WHERE id = 'deleted'",
+        "INSERT INTO deleted_sessions SELECT number FROM sessions WHERE id = 'deleted';
+         INSERT INTO deleted_texts (session) SELECT key FROM sessions WHERE id = 'deleted';
+         DELETE FROM sessions WHERE id = 'deleted'",
     );
 
     let (mut tried, mut broken) = (0, Vec::new());

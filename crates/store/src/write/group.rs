@@ -61,7 +61,7 @@ impl Writer {
     /// Removes some rows of deleted sessions. Returns true if more are left.
     pub(super) fn remove_deleted(&mut self) -> bool {
         let removed = execute(&self.connection, "BEGIN IMMEDIATE")
-            .and_then(|()| retention::remove_deleted(&self.connection))
+            .and_then(|()| retention::remove_deleted(&self.connection, &self.damage))
             .and_then(|more| execute(&self.connection, "COMMIT").map(|()| more));
         removed.unwrap_or_else(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "could not remove a deleted session's events yet");

@@ -27,7 +27,8 @@ pub(crate) fn index(connection: &Connection, damage: &DamageLog) -> Result<usize
 /// Returns the bytes that had to be read.
 fn index_task(connection: &Connection, damage: &DamageLog, number: i64) -> Result<usize, StoreError> {
     let query = format!(
-        "SELECT {TEXTS}, session_id, octet_length(message) + coalesce(octet_length(answer), 0) FROM tasks WHERE number = ?1"
+        "SELECT {TEXTS}, session_id, octet_length(message) + coalesce(octet_length(answer), 0) FROM task_records
+         WHERE number = ?1"
     );
     let read = connection.prepare_cached(&query)?.query_row([number], |row| {
         let text = format!("{}\n{}", row::text(row, 0)?, row::text(row, 1)?);

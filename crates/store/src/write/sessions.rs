@@ -1,10 +1,10 @@
 //! Writes sessions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::session::{SandboxRecord, SessionKey, SessionRecord};
 use rusqlite::{Connection, OptionalExtension, params};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::asks;
 use crate::seal::{Place, Sealer};
@@ -71,7 +71,8 @@ pub(super) fn update(connection: &Connection, sealer: &Sealer, record: &SessionR
     if updated == 0 { Err(StoreError::NoSuchSession(record.key)) } else { Ok(()) }
 }
 
-/// Replaces the variables of a session.
+/// Replaces the variables of a session. Those that stay the same are not written: a session may have a thousand, and its credential
+/// changes often.
 pub(super) fn set_env(
     connection: &Connection,
     sealer: &Sealer,
@@ -83,8 +84,35 @@ pub(super) fn set_env(
         .query_row([key.as_bytes()], |row| row.get(0))
         .optional()?;
     let number = number.ok_or(StoreError::NoSuchSession(key))?;
-    connection.prepare_cached("DELETE FROM session_env WHERE session = ?1")?.execute([number])?;
-    write_env(connection, sealer, number, key, env)
+    let kept = kept_variables(connection, sealer, number, key, env)?;
+    connection
+        .prepare_cached("DELETE FROM session_env WHERE session = ?1 AND name NOT IN (SELECT value FROM json_each(?2))")?
+        .execute(params![number, row::encode(&kept)?])?;
+    let changed = env.iter().filter(|(name, _)| !kept.contains(*name));
+    write_env(connection, sealer, number, key, changed)
+}
+
+/// The names whose stored values are those of `env`.
+fn kept_variables(
+    connection: &Connection,
+    sealer: &Sealer,
+    number: i64,
+    session: SessionKey,
+    env: &BTreeMap<String, SecretString>,
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut select = connection.prepare_cached("SELECT name, value FROM session_env WHERE session = ?1")?;
+    let mut rows = select.query([number])?;
+    let mut kept = BTreeSet::new();
+    while let Some(row) = rows.next()? {
+        // A damaged row is written again.
+        let (Ok(name), Ok(sealed)) = (row.get::<_, String>(0), row.get::<_, Vec<u8>>(1)) else { continue };
+        let Some(value) = env.get(&name) else { continue };
+        let stored = sealer.decrypt(Place::Env { session, name: &name }, &sealed);
+        if stored.is_some_and(|stored| stored.expose_secret() == value.expose_secret()) {
+            kept.insert(name);
+        }
+    }
+    Ok(kept)
 }
 
 /// Moves the frame forward, never back. It has no effect if the session no longer has a sandbox.
@@ -114,34 +142,31 @@ pub(super) fn delete(connection: &Connection, key: SessionKey) -> Result<(), Sto
     connection.prepare_cached("INSERT INTO deleted_sessions (number) VALUES (?1)")?.execute([number])?;
     orphans::deleted(connection, key)?;
     asks::delete(connection, key)?;
-    // SQLite does not change JSON that does not parse. Such a record loses its whole content, and ends here if it has not ended: no
-    // reader can end it later, and only ended tasks are removed by their age.
+    // Their texts are hidden from now on, and removed later: a queue may have hundreds of megabytes.
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO deleted_texts (session) VALUES (?1)")?
+        .execute([key.as_bytes()])?;
+    // A record whose request does not parse ends here if it has not ended: no reader can end it later, and only ended tasks are
+    // removed by their age.
     connection
         .prepare_cached(
-            "UPDATE tasks SET message = '',
-                 status = CASE WHEN json_valid(request) OR status NOT IN ('queued', 'running')
-                     THEN status ELSE 'aborted' END,
-                 request = CASE WHEN json_valid(request)
-                     THEN json_set(request, '$.context', NULL, '$.metadata', NULL) ELSE '{}' END,
-                 answer = CASE WHEN json_valid(answer)
-                     THEN json_remove(json_set(answer, '$.output', NULL), '$.response') END,
-                 repository = CASE WHEN json_valid(repository) THEN json_remove(repository, '$.summary') END
-             WHERE session = ?1",
+            "UPDATE tasks SET status = 'aborted' WHERE session = ?1 AND status IN ('queued', 'running') AND NOT json_valid(
+                 coalesce((SELECT request FROM large_requests WHERE task = number), request))",
         )?
         .execute([key.as_bytes()])?;
-    // Their texts are removed from the index too.
+    // They are removed from the index too.
     connection
         .prepare_cached("INSERT OR IGNORE INTO unindexed_tasks (number) SELECT number FROM tasks WHERE session = ?1")?
         .execute([key.as_bytes()])?;
     Ok(())
 }
 
-fn write_env(
+fn write_env<'a>(
     connection: &Connection,
     sealer: &Sealer,
     number: i64,
     session: SessionKey,
-    env: &BTreeMap<String, SecretString>,
+    env: impl IntoIterator<Item = (&'a String, &'a SecretString)>,
 ) -> Result<(), StoreError> {
     let mut insert = connection.prepare_cached("INSERT INTO session_env (session, name, value) VALUES (?1, ?2, ?3)")?;
     for (name, value) in env {

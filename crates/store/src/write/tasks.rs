@@ -8,6 +8,9 @@ use super::webhooks;
 use crate::row::{self, encode};
 use crate::{Change, IDEMPOTENCY_KEY_AGE, IdempotencyKey, StoreError};
 
+/// Longer texts have a row of their own, which a change of the task does not write again. A row of `tasks` then fits into a few pages.
+const LARGE_BYTES: usize = 8 * 1024;
+
 pub(super) fn insert(
     connection: &Connection,
     record: &TaskRecord,
@@ -22,6 +25,9 @@ pub(super) fn insert(
     // The message has its own column, so that it can be searched.
     let mut request = record.request.clone();
     let message = std::mem::take(&mut request.message);
+    let request = encode(&request)?;
+    let is_large = message.len() + request.len() > LARGE_BYTES;
+    let (own_message, own_request) = if is_large { ("", "") } else { (&*message, &*request) };
     connection
         .prepare_cached(
             "INSERT INTO tasks (id, session, session_id, status, created, started, finished, prompt_uuid, message, request,
@@ -37,44 +43,58 @@ pub(super) fn insert(
             record.started.map(row::nanos),
             record.finished.map(row::nanos),
             prompt_uuid.as_bytes(),
-            message,
-            encode(&request)?,
+            own_message,
+            own_request,
             record.failure.as_ref().map(encode).transpose()?,
             record.answer.as_ref().map(encode).transpose()?,
             record.attempt,
             record.repository.as_ref().map(encode).transpose()?,
         ])?;
-    connection
-        .prepare_cached("INSERT INTO unindexed_tasks (number) VALUES (?1)")?
-        .execute([connection.last_insert_rowid()])?;
+    let number = connection.last_insert_rowid();
+    if is_large {
+        connection
+            .prepare_cached("INSERT INTO large_requests (task, message, request) VALUES (?1, ?2, ?3)")?
+            .execute(params![number, message, request])?;
+    }
+    connection.prepare_cached("INSERT INTO unindexed_tasks (number) VALUES (?1)")?.execute([number])?;
     idempotency.map_or(Ok(()), |key| remember(connection, key, record))
 }
 
 pub(super) fn update(connection: &Connection, record: &TaskRecord) -> Result<(), StoreError> {
     let task = row::task_number(&record.id)?;
-    let updated = connection
+    let answer = record.answer.as_ref().map(encode).transpose()?;
+    let (own_answer, large_answer) = match answer {
+        Some(answer) if answer.len() > LARGE_BYTES => (None, Some(answer)),
+        answer => (answer, None),
+    };
+    let number: Option<i64> = connection
         .prepare_cached(
             "UPDATE tasks SET status = ?2, started = ?3, finished = ?4, failure = ?5, answer = ?6, attempt = ?7,
                  repository = ?8
-             WHERE id = ?1",
+             WHERE id = ?1 RETURNING number",
         )?
-        .execute(params![
-            task,
-            record.status.as_str(),
-            record.started.map(row::nanos),
-            record.finished.map(row::nanos),
-            record.failure.as_ref().map(encode).transpose()?,
-            record.answer.as_ref().map(encode).transpose()?,
-            record.attempt,
-            record.repository.as_ref().map(encode).transpose()?,
-        ])?;
-    if updated == 0 {
-        return Err(StoreError::NoSuchTask(record.id.clone()));
+        .query_row(
+            params![
+                task,
+                record.status.as_str(),
+                record.started.map(row::nanos),
+                record.finished.map(row::nanos),
+                record.failure.as_ref().map(encode).transpose()?,
+                own_answer,
+                record.attempt,
+                record.repository.as_ref().map(encode).transpose()?,
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let number = number.ok_or_else(|| StoreError::NoSuchTask(record.id.clone()))?;
+    if let Some(answer) = large_answer {
+        connection
+            .prepare_cached("INSERT OR REPLACE INTO large_answers (task, answer) VALUES (?1, ?2)")?
+            .execute(params![number, answer])?;
     }
     if record.status.is_final() {
-        connection
-            .prepare_cached("INSERT OR IGNORE INTO unindexed_tasks (number) SELECT number FROM tasks WHERE id = ?1")?
-            .execute([task])?;
+        connection.prepare_cached("INSERT OR IGNORE INTO unindexed_tasks (number) VALUES (?1)")?.execute([number])?;
     }
     let ended = record.status.is_final().then(|| row::nanos(record.finished.unwrap_or(record.created)));
     connection.prepare_cached("UPDATE task_logs SET ended = ?2 WHERE task = ?1")?.execute(params![task, ended])?;

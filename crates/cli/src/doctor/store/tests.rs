@@ -15,7 +15,10 @@ async fn a_store_is_seen_in_each_of_its_states() {
 
     let store = Store::open(&data_dir, StoreOptions::default()).unwrap();
     let running = look(&data_dir, Some(&scratch())).await;
-    assert_eq!((running.check.detail, running.in_use), (format!("in use by pid {}", std::process::id()), true));
+    assert_eq!(
+        (running.check.detail, running.in_use),
+        (format!("in use by a server (pid {})", std::process::id()), true)
+    );
 
     store.close().await;
     drop(store);

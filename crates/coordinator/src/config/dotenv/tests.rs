@@ -40,12 +40,32 @@ fn the_last_of_several_lines_counts() {
 }
 
 #[test]
-fn a_reference_to_nothing_is_named() {
+fn a_value_that_refers_to_nothing_is_named_without_any_of_it() {
     let (values, file) = of("A=pa$word\nB='pa$word'\nC=pa\\$word\nD=$HOME\nE=${A}x\nF=5$\n");
     assert_eq!((&*values["B"], &*values["C"], &*values["F"]), ("pa$word", "pa$word", "5"));
-    let unset = [("A", "word"), ("F", "")];
-    let unset = unset.map(|(name, variable)| UnsetReference { name: name.to_owned(), variable: variable.to_owned() });
-    assert_eq!(file.unset, unset);
+    assert_eq!(file.incomplete, ["A", "F"].map(str::to_owned).into());
+}
+
+#[test]
+fn references_are_found_by_the_rules_of_the_library() {
+    for (text, incomplete) in [
+        ("A=x # costs $5\n", ""),
+        ("A=x#$y\n", "A"),
+        ("A=\"x # $y\"\n", "A"),
+        ("A=x'$y'z\n", ""),
+        ("A='x'$y\n", "A"),
+        // The unbraced name ends at the underscore, and there is no HO.
+        ("A=$HO_ME\n", "A"),
+        ("A=${HOME}\n", ""),
+        ("A=$B\nB=later\n", "A"),
+        ("B=earlier\nA=$B\n", ""),
+        ("A=$B\nA=x\n", ""),
+        ("A=\"two\nlines $y\"\nC=1\n", "A"),
+        ("A='two\nB=$y'\nC=$y\n", "C"),
+    ] {
+        let names: Vec<_> = of(text).1.incomplete.into_iter().collect();
+        assert_eq!(names.join(" "), incomplete, "{text}");
+    }
 }
 
 #[test]
