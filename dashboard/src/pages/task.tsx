@@ -2,6 +2,7 @@ import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { Problem, curl, download, get, send } from '../api';
 import { count, money } from '../format';
 import { learned, returns, sessions, tasks } from '../live';
+import { Asks } from '../parts/asks';
 import { Ago, Badge, Confirm, Copy, Empty, Fact, Loading, Trouble } from '../parts/basic';
 import { edit } from '../parts/composer';
 import { Deliveries } from '../parts/deliveries';
@@ -101,6 +102,7 @@ function Shown({ task, reload, error }: { task: Task; reload: () => Promise<void
       {(task.prompt.length > 140 || task.prompt.includes('\n') || task.context) && (
         <details class="prompt"><summary>Whole message</summary>{task.context && <pre class="plain">{task.context}</pre>}<pre class="plain">{task.prompt}</pre></details>
       )}
+      <Asks task={task} reload={reload} />
       <h2 class="hidden">Work</h2>
       {state === 'reading' ? <Loading /> : <Stream transcript={transcript} isRunning={task.status === 'running'} />}
       {isFinal(task) && <Result task={task} />}
