@@ -214,7 +214,7 @@ struct Answer<'a> {
 #[serde(untagged)]
 enum Decision<'a> {
     Permission(Permission<'a>),
-    Matcher {
+    Hook {
         #[serde(rename = "hookSpecificOutput", skip_serializing_if = "Option::is_none")]
         hook_specific_output: Option<HookOutput<'a>>,
     },
