@@ -10,9 +10,10 @@ use super::ApiError;
 /// The policy of a task. `None`: nothing is asked.
 pub(super) fn policy(asks: Option<&RawValue>, table: Option<AskPolicy>) -> Result<Option<AskPolicy>, ApiError> {
     let Some(asks) = asks.filter(|asks| asks.get() != "null") else { return Ok(table) };
-    let field = |sentence: String| match sentence.starts_with("it ") {
-        true => ApiError::invalid(format!("asks: {sentence}")),
-        false => ApiError::invalid(format!("asks.{sentence}")),
+    // A sentence about the whole field has no name in front.
+    let field = |sentence: String| {
+        let separator = if sentence.starts_with("it ") { ": " } else { "." };
+        ApiError::invalid(format!("asks{separator}{sentence}"))
     };
     let narrowing = read(asks.get()).map_err(field)?;
     let narrowed = table.unwrap_or_else(AskPolicy::without_table).narrowed(narrowing);

@@ -46,7 +46,7 @@ pub(crate) struct Flushed {
     /// New and changed records of tasks, in their order.
     pub(crate) tasks: Vec<FlushedTask>,
     /// Asks that were opened or ended, in their order.
-    pub(crate) asks: Vec<Box<AskRecord>>,
+    pub(crate) asks: Vec<AskRecord>,
     pub(crate) session_deleted: bool,
     /// The time from the oldest event to its commit.
     pub(crate) lag: Option<Duration>,
@@ -65,8 +65,8 @@ impl Flushed {
         match change {
             Change::InsertTask { record, .. } => self.tasks.push(FlushedTask::New(record)),
             Change::UpdateTask(record) => self.tasks.push(FlushedTask::Changed(record)),
-            Change::InsertAsk { ask, .. } => self.asks.push(ask),
-            Change::EndAsk(ask) => self.asks.push(ask),
+            Change::InsertAsk { ask, .. } => self.asks.push(*ask),
+            Change::EndAsk(ask) => self.asks.push(*ask),
             Change::DeleteSession(_) => self.session_deleted = true,
             Change::InsertSession(_)
             | Change::UpdateSession(_)
