@@ -189,6 +189,14 @@ export class Transcript {
         // The result names the reason.
         this.end(event);
         break;
+      case 'ask':
+        this.note(list, event, 'warn', 'Asks a person', event.ask.tool);
+        break;
+      case 'ask_answered':
+      case 'ask_expired':
+      case 'ask_withdrawn':
+        this.note(list, event, 'plain', event.type === 'ask_answered' ? 'A person answered' : event.type === 'ask_expired' ? 'Nobody answered in time' : 'The question was withdrawn', [event.ask.decision, event.ask.message].filter(Boolean).join(': '));
+        break;
       case 'warning':
         this.note(list, event, 'warn', 'Warning', event.message);
         break;

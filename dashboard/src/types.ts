@@ -7,6 +7,7 @@ type Stream = stream['schemas'];
 
 export type Status = Api['TaskStatus'];
 export type Task = Api['Task'];
+export type Ask = Api['Ask'];
 export type Session = Api['Session'];
 export type UsageRow = Api['UsageRow'];
 export type UsageReport = Api['UsageReport'];

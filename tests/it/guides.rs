@@ -44,6 +44,7 @@ pages! {
     backend: "docs/guides/backend.md";
     frontend: "docs/guides/frontend.md";
     product_without_api: "docs/guides/product-without-api.md";
+    asks: "docs/guides/asks.md";
     faq: "docs/guides/faq.md";
     security: "docs/guides/security.md";
     operating: "docs/guides/operating.md";

@@ -23,6 +23,7 @@ mod support;
 mod abort;
 mod access;
 mod agents;
+mod asks;
 mod backup;
 mod broken_agent;
 mod budget;

@@ -4,13 +4,14 @@ use domain::event::StoredEvent;
 use domain::session::{SessionId, SessionKey};
 use domain::task::{TaskId, TaskRecord};
 use sessions::registry::{Registry, RegistryError};
+use sessions::session::Until;
 
 use crate::board::{Board, Life, State};
 
 pub(crate) async fn wait(registry: &Registry, board: &Board, task: &TaskId) -> Result<(), String> {
     let record = registry.context().store.task(task).await.map_err(|error| error.to_string())?;
     let record = record.ok_or_else(|| format!("the accepted task {task} is not in the store"))?;
-    match registry.wait(&record.session_id, task).await {
+    match registry.wait(&record.session_id, task, Until::End).await {
         Ok(Some(record)) => {
             board.with(|state| state.told.insert(task.clone(), TaskRecord::clone(&record)));
             Ok(())

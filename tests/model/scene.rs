@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use domain::session::SessionId;
 use domain::task::{TaskId, TaskRecord};
 use engine::Operation;
+use sessions::session::Until;
 use store::{Answers, TaskFilter};
 
 use crate::agent::Command;
@@ -58,7 +59,7 @@ impl Scene {
         // This includes tasks without a waiting caller, because the coordinator was killed before it answered.
         for record in self.records().into_values().filter(|record| !record.status.is_final()) {
             let registry = self.world.registry_of();
-            drop(self.world.now(registry.wait(&record.session_id, &record.id)));
+            drop(self.world.now(registry.wait(&record.session_id, &record.id, Until::End)));
         }
         let records = self.records();
         self.seen_to_the_end();

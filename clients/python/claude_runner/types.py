@@ -76,6 +76,8 @@ class TaskRecord(TypedDict, total=False):
     priceAssumed: bool
     output: Any
     response: Optional[str]
+    waiting: bool
+    asks: List[Any]
 
 
 class Session(TypedDict, total=False):
@@ -189,6 +191,7 @@ Event = TypedDict(
         "errorType": str,
         "error": str,
         "by": str,
+        "ask": Any,
         "code": str,
         "message": str,
         "server": str,

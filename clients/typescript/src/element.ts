@@ -174,6 +174,12 @@ export class ClaudeRunnerStream extends HTMLElement {
         this.add(element('p', { part: 'error', class: 'error' }, event.error), event.seq, 'other');
         this.emit('task-failed', event);
         return this.show('failed', event.type === 'abort' ? 'Aborted' : 'Failed');
+      case 'ask':
+        return this.show('running', 'Waiting for a person…');
+      case 'ask_answered':
+      case 'ask_expired':
+      case 'ask_withdrawn':
+        return this.show('running', 'Working…');
       case 'warning':
         this.note(event.message, event.seq);
         return;

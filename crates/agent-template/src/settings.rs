@@ -1,11 +1,13 @@
 //! `agent.toml`: the settings of one agent.
 
+mod asks;
 mod file;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use domain::ask::AskPolicy;
 use domain::egress::EgressRule;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -33,9 +35,12 @@ pub struct AgentSettings {
     /// Variables that must be set before a task starts.
     pub env: Vec<String>,
     pub mcp_servers: BTreeMap<String, McpServer>,
+    /// The table `[asks]`. `None`: nothing is asked, and questions are denied.
+    pub asks: Option<AskPolicy>,
 }
 
-/// Claude Code's behaviour for a tool call that no rule allows. Nobody can answer a question, so asking means denying.
+/// Claude Code's behaviour for a tool call that no rule allows. Without a table `[asks]` nobody can answer a question, so that
+/// asking means denying.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PermissionMode {

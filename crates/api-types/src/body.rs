@@ -27,6 +27,7 @@ pub struct TaskBody {
     pub retry: Option<u32>,
     pub metadata: Option<Box<RawValue>>,
     pub webhook: Option<Box<RawValue>>,
+    pub asks: Option<Box<RawValue>>,
     pub repo: Option<String>,
     pub base: Option<String>,
     pub branch: Option<String>,

@@ -4,6 +4,7 @@ use domain::session::SessionId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::ask::Ask;
 use crate::session::Session;
 use crate::task::Task;
 
@@ -12,6 +13,7 @@ use crate::task::Task;
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Change {
     Task(Box<TaskChanged>),
+    Ask(Box<AskChanged>),
     Session(SessionChanged),
     SessionDeleted(SessionGone),
     Reload(Reload),
@@ -23,6 +25,12 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskChanged {
     pub task: Task,
+}
+
+/// An ask was opened or ended
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AskChanged {
+    pub ask: Ask,
 }
 
 /// A session's state, queue or turns changed

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::ask::Ask;
 use crate::task::{Answer, ErrorType, Stage as TaskStage};
 pub use part::{
     AbortedBy, GapReason, Head, OfSession, OfTask, Phase, QueuedReason, ResetReason, WarningCode, WithinTask,
@@ -35,6 +36,10 @@ pub enum Event {
     TaskComplete(Box<TaskComplete>),
     TaskFailed(TaskFailed),
     Abort(Abort),
+    Ask(AskOpened),
+    AskAnswered(AskAnswered),
+    AskExpired(AskExpired),
+    AskWithdrawn(AskWithdrawn),
     Warning(Warning),
     SessionReset(SessionReset),
     SessionDeleted(SessionDeleted),
@@ -267,6 +272,38 @@ pub struct Abort {
     pub error_type: ErrorType,
     /// a sentence
     pub error: String,
+}
+
+/// The agent asks a person, and waits
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AskOpened {
+    #[serde(flatten)]
+    pub head: OfTask,
+    pub ask: Box<Ask>,
+}
+
+/// A person answered
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AskAnswered {
+    #[serde(flatten)]
+    pub head: OfTask,
+    pub ask: Box<Ask>,
+}
+
+/// Nobody answered in time
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AskExpired {
+    #[serde(flatten)]
+    pub head: OfTask,
+    pub ask: Box<Ask>,
+}
+
+/// The agent no longer waits for the answer
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AskWithdrawn {
+    #[serde(flatten)]
+    pub head: OfTask,
+    pub ask: Box<Ask>,
 }
 
 /// Something is not as it should be, and the task goes on

@@ -3,6 +3,7 @@
 //! | module | contains |
 //! |---|---|
 //! | [`task`] | a task's record, the answer to it, and its words: status, error type, stage |
+//! | [`ask`] | asks, and the answers to them |
 //! | [`session`], [`agent`], [`model`], [`files`], [`sandbox`], [`usage`], [`webhook`], [`health`] | the other answers |
 //! | [`request`] | bodies as callers are told to send them |
 //! | [`body`] | the same bodies as the server reads them, before it checks them |
@@ -20,6 +21,7 @@
 //! - Plain data: nothing here waits, reads a clock or knows HTTP.
 
 pub mod agent;
+pub mod ask;
 pub mod body;
 pub mod change;
 pub mod event;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::ask::Ask;
 use crate::nullable::Nullable;
 use crate::task::{ErrorType, TaskStatus, Usage};
 
@@ -69,6 +70,10 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub http_status: Option<u16>,
+    /// The ask that has ended already, with what was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub ask: Option<Box<Ask>>,
 }
 
 /// The HTTP status; of a task that failed while its caller waited, the task's.

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::ask::TaskAsks;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum TaskRequest {
@@ -55,6 +57,8 @@ pub struct SessionTaskRequest {
     pub respond_async: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookTarget>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<TaskAsks>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

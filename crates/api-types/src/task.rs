@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::ask::Ask;
 use crate::nullable::Nullable;
 use crate::time::Time;
 
@@ -47,6 +48,7 @@ pub enum ErrorType {
     ExitCode,
     OomKilled,
     ContainerLost,
+    AskExpired,
     #[serde(other, skip_serializing)]
     Unknown,
 }
@@ -222,6 +224,14 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub response: Option<Nullable<String>>,
+    /// true while an ask of the task is open: the task waits for a person, and its time does not run
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub waiting: Option<bool>,
+    /// the open asks of a task that waits; not in lists and changes
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub asks: Option<Vec<Ask>>,
 }
 
 impl From<domain::task::TaskStatus> for TaskStatus {
@@ -268,6 +278,7 @@ impl From<domain::task::ErrorType> for ErrorType {
             domain::task::ErrorType::CloneFailed => ErrorType::CloneFailed,
             domain::task::ErrorType::PushRejected => ErrorType::PushRejected,
             domain::task::ErrorType::NothingToDo => ErrorType::NothingToDo,
+            domain::task::ErrorType::AskExpired => ErrorType::AskExpired,
             domain::task::ErrorType::ExitCode => ErrorType::ExitCode,
             domain::task::ErrorType::OomKilled => ErrorType::OomKilled,
             domain::task::ErrorType::ContainerLost => ErrorType::ContainerLost,

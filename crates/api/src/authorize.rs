@@ -106,7 +106,8 @@ fn needed_scope(method: &Method, route: Option<&str>) -> Scope {
         (&Method::GET | &Method::HEAD | &Method::OPTIONS, _) | (&Method::POST, Some("/session/{id}/ticket")) => {
             Scope::Read
         }
-        (_, Some("/models/refresh")) => Scope::Admin,
+        // Who may submit a task may not approve what its agent asks.
+        (_, Some("/models/refresh" | "/ask/{id}/answer")) => Scope::Admin,
         (_, _) => Scope::Submit,
     }
 }

@@ -4,6 +4,7 @@ mod conversions;
 mod task;
 
 use api_types::Nullable;
+use api_types::ask::{Ask, AskState};
 use api_types::problem::{Problem, ProblemStatus};
 use axum::response::{IntoResponse, Response};
 use domain::access::Scope;
@@ -53,6 +54,7 @@ impl ApiError {
             error_type: None,
             task_status: None,
             http_status: None,
+            ask: None,
         };
         ApiError { status, retry_after_seconds: None, problem: Box::new(problem) }
     }
@@ -104,6 +106,24 @@ impl ApiError {
 
     pub(super) fn unknown_task(id: &str) -> Self {
         ApiError::new(StatusCode::NOT_FOUND, "task_not_found", format!("there is no task {id:?}"))
+    }
+
+    pub(super) fn unknown_ask(id: &str) -> Self {
+        ApiError::new(StatusCode::NOT_FOUND, "ask_not_found", format!("there is no ask {id:?}"))
+    }
+
+    /// An answer that came too late. The problem has what was decided.
+    pub(super) fn ask_ended(ask: Ask) -> Self {
+        let what = match (ask.state, ask.decision) {
+            (AskState::Withdrawn, _) => "it was withdrawn, because its agent no longer waits for it".to_owned(),
+            (state, Some(decision)) => format!("it is {}: {}", api_types::word(&state), api_types::word(&decision)),
+            (state, None) => format!("it is {}", api_types::word(&state)),
+        };
+        let mut error = ApiError::new(StatusCode::CONFLICT, "ask_ended", format!("the ask has ended: {what}"));
+        error.problem.task_id = Some(ask.task_id.clone());
+        error.problem.session_id = Some(ask.session_id.clone());
+        error.problem.ask = Some(Box::new(ask));
+        error
     }
 
     pub(super) fn unknown_webhook(id: &str) -> Self {

@@ -8,6 +8,7 @@
 //! | `audit` | the request id, and one line of the audit log per request |
 //! | `authorize`, [`access`] | the caller of a request; keys, scopes, prefixes, rate limits, tickets, shares |
 //! | `task`, `submission` | `/task`, `/tasks`; the body of `POST /task` |
+//! | `ask` | `/asks`, `/ask/{id}`: asks and the answers to them |
 //! | `session`, `ticket` | `/sessions`, `/session/{id}`; tickets for streams |
 //! | `stream`, `events`, `logs`, `watch` | the live routes: WebSocket, server-sent events, lines of JSON |
 //! | `files` | `/session/{id}/files` |
@@ -31,6 +32,8 @@
 
 pub mod access;
 mod agents;
+mod ask;
+mod asks;
 mod audit;
 mod authorize;
 mod body;
@@ -156,6 +159,9 @@ pub fn router(api: Api) -> Router {
         .route("/task/{id}/abort", empty(post(task::abort)))
         .route("/task/{id}/retry", plain(empty(post(task::retry))))
         .route("/tasks", get(task::list))
+        .route("/asks", get(ask::list))
+        .route("/ask/{id}", plain(empty(get(ask::show))))
+        .route("/ask/{id}/answer", plain(post(ask::answer)))
         .route("/sessions", get(session::list))
         .route("/session/{id}", plain(empty(get(session::show).delete(session::delete))))
         .route("/session/{id}/reset", plain(empty(post(session::reset))))

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use api_types::ask::Ask;
 use api_types::event::Event;
 use api_types::task::ErrorType;
 use api_types::word;
@@ -185,6 +186,10 @@ impl Reader {
     }
 }
 
+fn decision(ask: &Ask) -> String {
+    ask.decision.as_ref().map(word).unwrap_or_default()
+}
+
 /// Formats an event for a person. Many events have no readable form.
 fn readable(json: &[u8]) -> String {
     let Ok(event) = serde_json::from_slice::<Event>(json) else { return String::new() };
@@ -196,6 +201,10 @@ fn readable(json: &[u8]) -> String {
         Event::ToolStart(event) => format!("\n> {} {}\n", event.tool, event.input),
         Event::ToolEnd(event) => format!("{}\n\n", event.result),
         Event::Retry(event) => format!("\n(asked again: {})\n", event.reason),
+        Event::Ask(event) => format!("\n(asks a person: {} {})\n", event.ask.tool, event.ask.input),
+        Event::AskAnswered(event) => format!("\n(answered: {})\n", decision(&event.ask)),
+        Event::AskExpired(event) => format!("\n(nobody answered in time: {})\n", decision(&event.ask)),
+        Event::AskWithdrawn(_) => "\n(the question was withdrawn)\n".to_owned(),
         Event::Warning(event) => format!("\n(warning: {})\n", event.message),
         Event::TaskComplete(event) => format!("\n=== COMPLETED, ${:.4} ===\n", event.answer.cost),
         Event::TaskFailed(event) => ended(event.error_type, &event.error),

@@ -16,8 +16,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sessions::session::own_credential;
 
-use super::ApiError;
 use super::session::prefix;
+use super::{ApiError, asks};
 use crate::access::Caller;
 
 /// Defaults of task requests.
@@ -121,6 +121,10 @@ pub(super) fn check(
         return Err(ApiError::invalid("maxCostUsd: it must be a number of US dollars above 0"));
     }
     let retry = within("retry", body.retry.unwrap_or(0), 0, MAX_RETRY)?;
+    if task.is_some() && body.asks.is_some() {
+        return Err(ApiError::invalid("asks: a repository task asks nobody, so that it has no such field"));
+    }
+    let asks = asks::policy(body.asks.as_deref(), agent.asks.clone())?;
     let metadata = body.metadata.as_deref().map(read_metadata).transpose()?;
     let context = body.context.filter(|context| !context.trim().is_empty());
     let request = TaskRequest {
@@ -138,6 +142,7 @@ pub(super) fn check(
         scripted: defaults.scripted,
         // A header sets it.
         trace_parent: None,
+        asks,
     };
     Ok(CheckedTask { task, session, request, env })
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api_types::ask::Ask;
 use api_types::body::TaskBody;
 use api_types::parse_word;
 use api_types::task::{Aborted, Accepted, Answer, Task};
@@ -15,7 +16,7 @@ use failpoint::failpoint;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
-use sessions::session::{AbortMode, AbortScope, Submission, SubmitError};
+use sessions::session::{AbortMode, AbortScope, Submission, SubmitError, Until};
 use sha2::{Digest, Sha256};
 use store::{Answers, IdempotencyKey, StoreError, TaskFilter, TaskPlace};
 
@@ -76,7 +77,7 @@ pub(super) async fn submit(
     let mut response = if respond_async || is_repository_task {
         accepted(&id, &session)
     } else {
-        ended(&api, &shares, &session, &id).await.into_response()
+        ended(&api, &caller, &shares, &session, &id).await.into_response()
     };
     response.extensions_mut().insert(subject);
     Ok(response)
@@ -147,8 +148,17 @@ pub(super) async fn retry(
 }
 
 /// Waits for a task's end and answers with it. While the caller's earlier answers are not read, this one stays in the store.
-async fn ended(api: &Api, shares: &CallerShares, session: &SessionId, id: &TaskId) -> Result<Response, ApiError> {
-    let mut ended = api.registry.wait(session, id).await?;
+async fn ended(
+    api: &Api,
+    caller: &Caller,
+    shares: &CallerShares,
+    session: &SessionId,
+    id: &TaskId,
+) -> Result<Response, ApiError> {
+    let mut ended = api.registry.wait(session, id, Until::Ask).await?;
+    if ended.as_ref().is_some_and(|record| !record.status.is_final()) {
+        return waits(api, caller, id).await;
+    }
     let turn = if let Some(turn) = shares.answer_now().await {
         turn
     } else {
@@ -163,6 +173,20 @@ async fn ended(api: &Api, shares: &CallerShares, session: &SessionId, id: &TaskI
     Ok(answer(&record).into_response().map(|body| Body::new(Guarded::new(body, turn))))
 }
 
+/// The answer to a synchronous caller whose task waits for a person: the record with the open asks.
+async fn waits(api: &Api, caller: &Caller, id: &TaskId) -> Result<Response, ApiError> {
+    let record = visible_task(api, caller, id.as_str()).await?;
+    if record.status.is_final() {
+        return answer(&record);
+    }
+    let task = shown(api, &record).await?;
+    let mut response = (StatusCode::ACCEPTED, Json(task)).into_response();
+    if let Ok(location) = HeaderValue::from_str(&format!("/task/{id}")) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
 /// `GET /task/:id`.
 pub(super) async fn show(
     State(api): State<Api>,
@@ -170,13 +194,22 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<Task>, ApiError> {
     let record = visible_task(&api, &caller, &id).await?;
-    let mut shown = view::task(&record);
+    Ok(Json(shown(&api, &record).await?))
+}
+
+/// A task with its charges so far, and with its open asks.
+async fn shown(api: &Api, record: &TaskRecord) -> Result<Task, ApiError> {
+    let mut shown = view::task(record);
     if record.status == TaskStatus::Running {
-        // These are the charges so far. The answer has the rest.
+        // The answer has the rest of the charges.
         let budgets = api.gateway.budgets();
         shown.cost = Some(budgets.of_task(&record.id).await?.spent.dollars());
     }
-    Ok(Json(shown))
+    if record.waiting {
+        let open = api.store.open_asks_of_task(&record.id).await?;
+        shown.asks = Some(open.iter().map(Ask::from).collect());
+    }
+    Ok(shown)
 }
 
 /// The task of a path, where it exists for the caller.

@@ -1,5 +1,6 @@
 //! Records as the API shows them.
 
+use api_types::ask::Ask;
 use api_types::change::SessionGone;
 use api_types::session::{CredentialSource, Session};
 use api_types::task::{Task, TaskKind};
@@ -113,6 +114,8 @@ fn facts(record: &TaskRecord) -> Task {
         price_assumed: answer.filter(|answer| answer.price_assumed).map(|_| true),
         output: None,
         response: None,
+        waiting: record.waiting.then_some(true),
+        asks: None,
     }
 }
 
@@ -162,6 +165,7 @@ pub(super) fn session_details(view: &SessionView) -> Session {
 pub(super) fn changed(changed: &Changed<'_>) -> Bytes {
     match changed {
         Changed::Task(record) => json(&listed(record, Answers::Short)),
+        Changed::Ask(record) => json(&Ask::from(*record)),
         // The record has the number from the start of the worker.
         Changed::Session(record, status, seq) => json(&Session { seq: *seq, ..session(&(*record).into(), *status) }),
         Changed::SessionDeleted(id) => json(&SessionGone { session_id: (*id).clone() }),

@@ -50,7 +50,7 @@ async fn next((mut watcher, caller, first): Reader) -> Option<(News, Reader)> {
     }
 }
 
-/// `{"type":"task","task":{…}}`, `{"type":"session","session":{…}}`, `{"type":"session_deleted","sessionId":"…"}`,
+/// `{"type":"task","task":{…}}`, `{"type":"ask","ask":{…}}`, `{"type":"session","session":{…}}`, `{"type":"session_deleted","sessionId":"…"}`,
 /// `{"type":"reload"}`.
 fn lines(news: News) -> impl Iterator<Item = Bytes> + Send + 'static {
     notices(news).map(|notice| {
@@ -60,7 +60,7 @@ fn lines(news: News) -> impl Iterator<Item = Bytes> + Send + 'static {
         let mut bytes = Vec::with_capacity(json.len() + 64);
         let name = name(*kind);
         match kind {
-            NoticeKind::Task | NoticeKind::Session => {
+            NoticeKind::Task | NoticeKind::Ask | NoticeKind::Session => {
                 bytes.extend(format!("{{\"type\":\"{name}\",\"{name}\":").into_bytes());
                 bytes.extend_from_slice(json);
                 bytes.extend_from_slice(b"}\n");
@@ -95,6 +95,7 @@ fn notices(news: News) -> impl Iterator<Item = Option<Notice>> + Send + 'static 
 const fn name(kind: NoticeKind) -> &'static str {
     match kind {
         NoticeKind::Task => "task",
+        NoticeKind::Ask => "ask",
         NoticeKind::Session => "session",
         NoticeKind::SessionDeleted => "session_deleted",
     }

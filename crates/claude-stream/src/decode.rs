@@ -42,6 +42,7 @@ fn known<'a>(head: &Head<'a>, line: &'a str) -> Option<AgentEvent<'a>> {
         "command_lifecycle" => lifecycle::decode(line),
         "control_response" => control::decode_response(line),
         "control_request" => control::decode_request(line),
+        "control_cancel_request" => control::decode_cancel(line),
         _ => None,
     }
 }

@@ -22,13 +22,17 @@ pub fn user_message(uuid: &str, text: &str) -> String {
     line(&Outgoing::User { uuid, priority: "later", message: Message { role: "user", content } })
 }
 
+/// The time that the CLI waits for a hook: 23 days, because its timers hold no more than 2^31 milliseconds.
+const HOOK_TIMEOUT_SECONDS: u32 = 2_000_000;
+
 /// A control request. The CLI answers with [`AgentEvent::ControlResponse`](crate::AgentEvent::ControlResponse) under
 /// the same id.
 #[derive(Clone, Copy)]
 pub enum ControlRequest<'a> {
     /// Sets parameters that were not known when the process started. Only the first one of a process takes effect; the
     /// CLI answers a second with success and ignores it.
-    Initialize { system_prompt: Option<&'a str>, json_schema: Option<&'a RawValue> },
+    /// `hook` is the id under which the CLI asks about every call of a tool before it runs it (PreToolUse).
+    Initialize { system_prompt: Option<&'a str>, json_schema: Option<&'a RawValue>, hook: Option<&'a str> },
     /// Adds environment variables for the tools that the agent starts from now on. It cannot remove one. The values are
     /// secrets: they appear in this line and nowhere else.
     ApplyFlagSettings { env: &'a BTreeMap<String, String> },
@@ -49,9 +53,17 @@ impl ControlRequest<'_> {
     /// The request as one line of input.
     pub fn to_line(&self, request_id: &str) -> String {
         let request = match *self {
-            Self::Initialize { system_prompt, json_schema } => {
-                Request::Initialize { system_prompt: system_prompt.map(|prompt| [prompt]), json_schema }
-            }
+            Self::Initialize { system_prompt, json_schema, hook } => Request::Initialize {
+                system_prompt: system_prompt.map(|prompt| [prompt]),
+                json_schema,
+                hooks: hook.map(|hook| Hooks {
+                    pre_tool_use: [Matcher {
+                        hook_callback_ids: [hook],
+                        timeout: HOOK_TIMEOUT_SECONDS,
+                        on_failure: "block",
+                    }],
+                }),
+            },
             Self::ApplyFlagSettings { env } => Request::ApplyFlagSettings { settings: Settings { env } },
             Self::SetModel { model } => Request::SetModel { model },
             Self::SetMcpServers { servers } => Request::McpSetServers { servers },
@@ -66,10 +78,11 @@ impl ControlRequest<'_> {
 impl fmt::Debug for ControlRequest<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Initialize { system_prompt, json_schema } => formatter
+            Self::Initialize { system_prompt, json_schema, hook } => formatter
                 .debug_struct("Initialize")
                 .field("system_prompt", system_prompt)
                 .field("json_schema", json_schema)
+                .field("hook", hook)
                 .finish(),
             Self::ApplyFlagSettings { env } => {
                 formatter.debug_struct("ApplyFlagSettings").field("env", &env.keys()).finish()
@@ -83,8 +96,8 @@ impl fmt::Debug for ControlRequest<'_> {
     }
 }
 
-/// Answers `can_use_tool`: the tool runs with this input.
-pub fn allow_tool(request_id: &str, updated_input: &RawValue) -> String {
+/// Answers `can_use_tool`: the tool runs, with this input where there is one.
+pub fn allow_tool(request_id: &str, updated_input: Option<&RawValue>) -> String {
     permission(request_id, Permission::Allow { updated_input })
 }
 
@@ -93,7 +106,41 @@ pub fn deny_tool(request_id: &str, message: &str) -> String {
     permission(request_id, Permission::Deny { message })
 }
 
+/// The answer of a hook to a call of a tool.
+#[derive(Clone, Copy, Debug)]
+pub enum HookAnswer<'a> {
+    /// The CLI decides by its own rules.
+    Undecided,
+    /// The tool runs, with this input where there is one.
+    Allow { updated_input: Option<&'a RawValue> },
+    /// The tool does not run, and the agent receives the reason.
+    Deny { reason: &'a str },
+}
+
+/// Answers `hook_callback`.
+pub fn hook_answer(request_id: &str, answer: HookAnswer<'_>) -> String {
+    const EVENT: &str = "PreToolUse";
+    let output = match answer {
+        HookAnswer::Undecided => None,
+        HookAnswer::Allow { updated_input } => Some(HookOutput {
+            hook_event_name: EVENT,
+            permission_decision: "allow",
+            updated_input,
+            permission_decision_reason: None,
+        }),
+        HookAnswer::Deny { reason } => Some(HookOutput {
+            hook_event_name: EVENT,
+            permission_decision: "deny",
+            updated_input: None,
+            permission_decision_reason: Some(reason),
+        }),
+    };
+    let response = Decision::Hook { hook_specific_output: output };
+    line(&Outgoing::ControlResponse { response: Answer { subtype: "success", request_id, response } })
+}
+
 fn permission(request_id: &str, response: Permission<'_>) -> String {
+    let response = Decision::Permission(response);
     line(&Outgoing::ControlResponse { response: Answer { subtype: "success", request_id, response } })
 }
 
@@ -135,6 +182,8 @@ enum Request<'a> {
         system_prompt: Option<[&'a str; 1]>,
         #[serde(skip_serializing_if = "Option::is_none")]
         json_schema: Option<&'a RawValue>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hooks: Option<Hooks<'a>>,
     },
     ApplyFlagSettings {
         settings: Settings<'a>,
@@ -158,12 +207,53 @@ struct Settings<'a> {
 struct Answer<'a> {
     subtype: &'static str,
     request_id: &'a str,
-    response: Permission<'a>,
+    response: Decision<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Decision<'a> {
+    Permission(Permission<'a>),
+    Hook {
+        #[serde(rename = "hookSpecificOutput", skip_serializing_if = "Option::is_none")]
+        hook_specific_output: Option<HookOutput<'a>>,
+    },
+}
+
+#[derive(Serialize)]
+struct Hooks<'a> {
+    #[serde(rename = "PreToolUse")]
+    pre_tool_use: [Matcher<'a>; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Matcher<'a> {
+    hook_callback_ids: [&'a str; 1],
+    timeout: u32,
+    /// An answer that the CLI cannot use keeps the tool from running.
+    on_failure: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HookOutput<'a> {
+    hook_event_name: &'static str,
+    permission_decision: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated_input: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permission_decision_reason: Option<&'a str>,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "behavior", rename_all = "snake_case", rename_all_fields = "camelCase")]
 enum Permission<'a> {
-    Allow { updated_input: &'a RawValue },
-    Deny { message: &'a str },
+    Allow {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        updated_input: Option<&'a RawValue>,
+    },
+    Deny {
+        message: &'a str,
+    },
 }

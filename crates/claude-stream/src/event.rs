@@ -71,23 +71,40 @@ pub enum AgentEvent<'a> {
     /// error message.
     ControlResponse { request_id: Cow<'a, str>, outcome: Result<Option<&'a RawValue>, String> },
     /// `control_request`: the CLI asks and waits for an answer. [`allow_tool`](crate::allow_tool) and
-    /// [`deny_tool`](crate::deny_tool) answer `can_use_tool`, which [`ToolPermission`] reads. `request` is the complete inner
-    /// object.
+    /// [`deny_tool`](crate::deny_tool) answer `can_use_tool`, and [`hook_answer`](crate::hook_answer) answers `hook_callback`;
+    /// [`ToolPermission`] reads both. `request` is the complete inner object.
     ControlRequest { request_id: Cow<'a, str>, subtype: Cow<'a, str>, request: &'a RawValue },
+    /// `control_cancel_request`: the CLI no longer waits for the answer to the request with this id.
+    ControlCancel { request_id: Cow<'a, str> },
     /// Valid JSON that is none of the above. `kind` is the path of its types (`system/thinking_tokens`,
     /// `stream_event/content_block_delta/signature_delta`), as far as they could be read. It is empty if there is no
     /// `type`.
     Unknown { kind: Cow<'a, str> },
 }
 
-/// The inner object of the request `can_use_tool`: the CLI asks before it runs a tool.
+/// The inner object of the requests `can_use_tool` and `hook_callback` (PreToolUse): the CLI asks before it runs a tool.
 #[derive(Debug, Clone)]
 pub struct ToolPermission<'a> {
+    pub asker: Asker,
     pub tool: Cow<'a, str>,
+    /// The id of the call. Both requests for one call have the same.
+    pub tool_use_id: Option<Cow<'a, str>>,
     pub input: &'a RawValue,
+    /// The CLI's words for the call: a name, and a sentence.
+    pub title: Option<Cow<'a, str>>,
+    pub description: Option<Cow<'a, str>>,
     /// The reason why the CLI asks: `safetyCheck` for a command that it takes for dangerous or cannot read, which it asks
     /// about even if every tool is allowed; `rule`, `mode`, …
     pub reason: Option<Cow<'a, str>>,
+}
+
+/// The part of the CLI that asks about a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// `can_use_tool`: the CLI's own rules, or a tool that always asks.
+    Permission,
+    /// `hook_callback`: the hook that `initialize` registered.
+    Hook,
 }
 
 /// The start of a content block. Its content follows in deltas.

@@ -46,5 +46,7 @@ mod surrogates;
 mod text;
 
 pub use decoder::{AgentLine, Decoder, LineError};
-pub use encode::{ControlRequest, allow_tool, deny_tool, user_message};
-pub use event::{AgentEvent, Block, BlockStart, ResultSubtype, SubagentPhase, ToolPermission, ToolResult, TurnResult};
+pub use encode::{ControlRequest, HookAnswer, allow_tool, deny_tool, hook_answer, user_message};
+pub use event::{
+    AgentEvent, Asker, Block, BlockStart, ResultSubtype, SubagentPhase, ToolPermission, ToolResult, TurnResult,
+};

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `remote` | the server that a command talks to: its address, the key, its errors as sentences |
 //! | `task`, `retry`, `watch`, `follow`, `show` | a task that is sent and followed to its end |
+//! | `asks`, `answer` | what agents ask, and the answers |
 //! | `tasks`, `sessions`, `agents`, `models`, `webhooks`, `usage`, `logs`, `export`, `abort` | what the server knows |
 //! | [`doctor`], `key`, `rekey`, `restore`, `prune`, `image`, `init`, `tools` | what works without a server |
 //! | `network` | the proxy and the certificate authorities, as `serve` and `image build` take them |
@@ -20,6 +21,8 @@
 
 mod abort;
 mod agents;
+mod answer;
+mod asks;
 pub mod completions;
 pub mod doctor;
 mod exclusive;
@@ -76,6 +79,10 @@ pub enum Command {
     Logs(logs::LogsOptions),
     /// Abort a task, or all tasks of a session
     Abort(abort::AbortOptions),
+    /// List what agents ask, or show one ask
+    Asks(asks::AsksOptions),
+    /// Answer what an agent asks
+    Answer(answer::AnswerOptions),
     /// List sessions; show, reset or delete one
     Sessions(sessions::SessionsOptions),
     /// List the agents that a new session can have
@@ -114,6 +121,8 @@ pub async fn run(engine: &dyn Engine, environment: Environment, command: Command
         Command::Tasks(options) => tasks::run(options).await,
         Command::Logs(options) => logs::run(options).await,
         Command::Abort(options) => abort::run(options).await,
+        Command::Asks(options) => asks::run(options).await,
+        Command::Answer(options) => answer::run(options).await,
         Command::Sessions(options) => sessions::run(options).await,
         Command::Agents(options) => agents::run(options).await,
         Command::Models(options) => models::run(options).await,

@@ -5,12 +5,14 @@ mod spinner;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
+use api_types::ask::Ask;
 use api_types::event::{Event, QueuedReason, Stage, TaskQueued};
 use api_types::task::Answer;
 use api_types::word;
 use owo_colors::{OwoColorize as _, Stream, Style};
 use serde_json::Value;
 
+use super::asks::subject;
 use super::terminal::{printable, shortened};
 use spinner::Spinner;
 
@@ -87,6 +89,14 @@ impl Show {
                 self.line(name, &format!("{indent}{}", shortened(&event.result, RESULT)))?;
             }
             Event::Retry(event) => self.line("retry", &event.reason)?,
+            Event::Ask(event) => {
+                self.line("asks", &shortened(&subject(&event.ask), RESULT))?;
+                let how = if event.ask.questions.is_empty() { "allow" } else { "--option LABEL" };
+                self.line("", &format!("claude-runner answer {} {how}", event.ask.id))?;
+            }
+            Event::AskAnswered(event) => self.line("answered", &decided(&event.ask))?,
+            Event::AskExpired(event) => self.line("expired", &decided(&event.ask))?,
+            Event::AskWithdrawn(event) => self.line("withdrawn", &shortened(&subject(&event.ask), RESULT))?,
             Event::Warning(event) => self.line("warning", &event.message)?,
             Event::TaskComplete(event) => return self.answer(&event.answer),
             Event::TaskFailed(event) => return self.line(&word(&event.error_type), &event.error),
@@ -95,7 +105,7 @@ impl Show {
         }
         if self.mid_line.is_none() {
             self.spinner.spin(match event {
-                Event::TaskQueued(_) => "waits",
+                Event::TaskQueued(_) | Event::Ask(_) => "waits",
                 Event::ToolStart(_) => "runs",
                 _ => "works",
             });
@@ -190,6 +200,14 @@ fn input_summary(input: &Value) -> String {
     let names = ["command", "file_path", "pattern", "url", "query", "description", "prompt"];
     let text = names.iter().find_map(|name| input[*name].as_str()).map_or_else(|| input.to_string(), str::to_owned);
     shortened(&text, INPUT)
+}
+
+/// Describes the end of an ask: the decision, and the reason or the answers.
+pub(super) fn decided(ask: &Ask) -> String {
+    let answers =
+        ask.answers.as_ref().map(|answers| answers.values().map(Value::to_string).collect::<Vec<_>>().join(", "));
+    let parts = [ask.decision.as_ref().map(word), ask.message.clone(), answers];
+    shortened(&parts.into_iter().flatten().collect::<Vec<_>>().join(": "), RESULT)
 }
 
 /// Returns the reason why a task waits.

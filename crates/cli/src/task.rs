@@ -124,6 +124,7 @@ fn body(options: &TaskOptions) -> anyhow::Result<TaskRequest> {
             metadata: None,
             respond_async: Some(true),
             webhook,
+            asks: None,
         }),
         None => TaskRequest::Repository(RepositoryTaskRequest {
             prompt: text,

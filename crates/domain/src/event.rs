@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::ask::AskRecord;
 use crate::repository::RepositoryName;
 use crate::session::SessionId;
 use crate::task::{Answer, Failure, Stage, TaskId};
@@ -111,6 +112,22 @@ pub enum Event {
         by: EndedBy,
         #[serde(flatten)]
         failure: Failure,
+    },
+    /// The agent asks a person, and waits.
+    Ask {
+        ask: Box<AskRecord>,
+    },
+    /// A person answered.
+    AskAnswered {
+        ask: Box<AskRecord>,
+    },
+    /// Nobody answered in time.
+    AskExpired {
+        ask: Box<AskRecord>,
+    },
+    /// The agent no longer waits for an answer.
+    AskWithdrawn {
+        ask: Box<AskRecord>,
     },
     /// Something is not as it should be, and the task goes on.
     Warning {
@@ -222,6 +239,10 @@ impl Event {
             Event::TaskComplete(_) => "task_complete",
             Event::TaskFailed(_) => "task_failed",
             Event::Abort { .. } => "abort",
+            Event::Ask { .. } => "ask",
+            Event::AskAnswered { .. } => "ask_answered",
+            Event::AskExpired { .. } => "ask_expired",
+            Event::AskWithdrawn { .. } => "ask_withdrawn",
             Event::Warning { .. } => "warning",
             Event::SessionReset { .. } => "session_reset",
             Event::SessionDeleted {} => "session_deleted",
@@ -243,6 +264,10 @@ impl Event {
             | Event::TaskComplete(_)
             | Event::TaskFailed(_)
             | Event::Abort { .. }
+            | Event::Ask { .. }
+            | Event::AskAnswered { .. }
+            | Event::AskExpired { .. }
+            | Event::AskWithdrawn { .. }
             | Event::Warning { .. }
             | Event::SessionReset { .. }
             | Event::SessionDeleted {}

@@ -12,6 +12,7 @@
 //! | [`repository`] | repositories, branches and pull requests of repository tasks |
 //! | [`webhook`] | deliveries, targets and secrets of webhooks |
 //! | [`agent`] | names of agent templates |
+//! | [`ask`] | asks, and the policy that decides which calls become one |
 //! | [`model`] | names of models, and the model behind each |
 //! | [`claude_code`] | versions of Claude Code |
 //! | [`plain`] | the messages of libraries and of the operating system, in words for people |
@@ -25,6 +26,7 @@
 pub mod access;
 pub mod age;
 pub mod agent;
+pub mod ask;
 pub mod budget;
 pub mod claude_code;
 pub mod egress;

@@ -10,21 +10,36 @@ pub const GATEWAY: &str = "http://127.0.0.1:8787";
 /// The program that runs all tasks of a session. It speaks stream-json in both directions.
 pub(super) const PROGRAM: &str = "claude";
 
-/// Tools that are taken from the agent. The first three start turns of their own, despite the variables below. The others ask a
-/// person, and no person can answer.
-const DISALLOWED_TOOLS: [&str; 6] =
-    ["Monitor", "ScheduleWakeup", "Workflow", "AskUserQuestion", "EnterPlanMode", "ExitPlanMode"];
+/// Tools that are taken from the agent, because they start turns of their own, despite the variables below.
+const DISALLOWED_TOOLS: [&str; 3] = ["Monitor", "ScheduleWakeup", "Workflow"];
 
-/// The arguments of the CLI. `rules` are appended to the CLI's own system prompt. Without `fetches`, the agent has no tool that
-/// fetches pages.
+/// Tools that ask a person.
+const QUESTION_TOOL: &str = "AskUserQuestion";
+const PLAN_TOOLS: [&str; 2] = ["EnterPlanMode", "ExitPlanMode"];
+
+/// What the agent can do besides its work in the sandbox.
+#[derive(Clone, Copy)]
+pub(super) struct Offers {
+    /// An egress rule lets it fetch pages.
+    pub(super) pages: bool,
+    /// A person may answer its questions.
+    pub(super) questions: bool,
+    /// A person may approve its plans.
+    pub(super) plans: bool,
+}
+
+/// The arguments of the CLI. `rules` are appended to the CLI's own system prompt.
 pub(super) fn arguments(
     model: &str,
     rules: Option<&str>,
     resume: Option<&str>,
     settings: &AgentSettings,
-    fetches: bool,
+    offers: Offers,
 ) -> Vec<String> {
-    let disallowed: Vec<&str> = DISALLOWED_TOOLS.into_iter().chain((!fetches).then_some("WebFetch")).collect();
+    let mut disallowed = DISALLOWED_TOOLS.to_vec();
+    disallowed.extend((!offers.questions).then_some(QUESTION_TOOL));
+    disallowed.extend(if offers.plans { &[][..] } else { &PLAN_TOOLS });
+    disallowed.extend((!offers.pages).then_some("WebFetch"));
     let mut arguments: Vec<String> = [
         "-p",
         "--input-format",

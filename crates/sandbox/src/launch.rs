@@ -36,6 +36,9 @@ pub struct LaunchOrder {
     /// its template.
     pub fresh_workspace: bool,
     pub assignment: Assignment,
+    /// The agent asks the coordinator about each call of a tool, and may ask people. An agent that was started without this never
+    /// works on a task with rules.
+    pub asks: bool,
 }
 
 /// The environment in which an agent works.
@@ -214,6 +217,7 @@ impl SandboxHost {
             resumed: false,
             repairs: Vec::new(),
             model: String::new(),
+            asks: false,
         })
     }
 

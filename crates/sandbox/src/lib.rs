@@ -140,6 +140,8 @@ pub struct Sandbox {
     pub resumed: bool,
     /// The model that the agent was started with. It is empty before the start of an agent, and after a reattachment.
     pub model: String,
+    /// The agent asks about calls of tools, see [`LaunchOrder::asks`].
+    pub asks: bool,
     /// A sentence for each repair of the agent's home before the agent started.
     pub repairs: Vec<String>,
 }

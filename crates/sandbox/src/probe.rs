@@ -173,6 +173,7 @@ impl SandboxHost {
             gateway,
             resumed: false,
             model: String::new(),
+            asks: false,
             repairs: Vec::new(),
         };
         match sandbox.run("/", "/bin/sh", &["-c", SCRIPT], &[]).await {

@@ -81,6 +81,8 @@ impl SandboxHost {
             resumed: true,
             repairs: Vec::new(),
             model: String::new(),
+            // The session knows it.
+            asks: false,
         })
     }
 }

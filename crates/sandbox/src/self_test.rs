@@ -66,6 +66,7 @@ impl SandboxHost {
             resume: None,
             fresh_workspace: true,
             assignment: Assignment::Workspace,
+            asks: false,
         };
         let launched = self.launch_with(order, cancel.clone(), &gateway).await;
         let outcome = match launched {

@@ -1,6 +1,7 @@
 //! Starts the agent in a sandbox, and initialises it.
 
 use claude_stream::{AgentEvent, ControlRequest, LineError};
+use domain::ask::Stance;
 use failpoint::failpoint;
 use link::Link;
 use sandbox_link::frame::Start;
@@ -25,6 +26,7 @@ impl Sandbox {
         }
         self.resumed = resume.is_some();
         self.model.clone_from(&order.model);
+        self.asks = order.asks;
         Ok(())
     }
 
@@ -41,9 +43,16 @@ fn start_of(order: &LaunchOrder, resume: Option<&str>, fetches: bool, own_author
         Assignment::Workspace | Assignment::Image(_) => (domain::sandbox::WORKSPACE, None),
         Assignment::Directory { path, .. } => (path.as_str(), Some(order.template.system_prompt.as_str())),
     };
+    // An agent without a table has nobody to ask. Its hook only keeps the rules of its task.
+    let table = order.template.settings.asks.as_ref().filter(|_| order.asks);
+    let offers = agent::Offers {
+        pages: fetches,
+        questions: table.is_some_and(|table| table.questions),
+        plans: table.is_some_and(|table| table.plans != Stance::Deny),
+    };
     Start {
         program: agent::PROGRAM.to_owned(),
-        arguments: agent::arguments(&order.model, rules, resume, &order.template.settings, fetches),
+        arguments: agent::arguments(&order.model, rules, resume, &order.template.settings, offers),
         directory: directory.to_owned(),
         environment: agent::environment(own_authorities),
     }
@@ -58,6 +67,8 @@ async fn start_agent(
     start: Start,
 ) -> Result<bool, LaunchError> {
     const REQUEST: &str = "initialize";
+    /// The id under which the agent asks about calls of tools.
+    const HOOK: &str = "asks";
 
     link.start(start).await?;
     failpoint!("agent.started");
@@ -68,6 +79,7 @@ async fn start_agent(
             Assignment::Directory { .. } => None,
         },
         json_schema: order.template.output_schema.as_ref().map(agent_template::schema::OutputSchema::source),
+        hook: order.asks.then_some(HOOK),
     };
     link.stdin(initialize.to_line(REQUEST).into()).await?;
     failpoint!("agent.asked");

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use domain::ask::AskRecord;
 use domain::session::{SessionId, SessionRecord};
 use domain::task::{ErrorType, Failure, TaskId, TaskRecord};
 use failpoint::failpoint;
@@ -14,8 +15,8 @@ use tokio::sync::oneshot;
 use tracing::{debug, error, info, warn};
 
 use crate::session::{
-    AbortMode, AbortScope, Accepted, OwnCredential, Reply, Request, SessionContext, SessionHandle, SessionView, Status,
-    Submission, SubmitError, Subscription,
+    AbortMode, AbortScope, Accepted, AnswerError, AnswerRequest, OwnCredential, Reply, Request, SessionContext,
+    SessionHandle, SessionView, Status, Submission, SubmitError, Subscription, Until,
 };
 
 /// Cheap to clone.
@@ -84,8 +85,22 @@ impl Registry {
 
     /// A task's record once the task has ended, perhaps without the texts of its request. `None`: the session does not have this
     /// task.
-    pub async fn wait(&self, id: &SessionId, task: &TaskId) -> Result<Option<Arc<TaskRecord>>, RegistryError> {
-        self.ask(id, |reply| Request::Wait(task.clone(), reply)).await
+    pub async fn wait(
+        &self,
+        id: &SessionId,
+        task: &TaskId,
+        until: Until,
+    ) -> Result<Option<Arc<TaskRecord>>, RegistryError> {
+        self.ask(id, |reply| Request::Wait(task.clone(), until, reply)).await
+    }
+
+    /// Answers an ask of the session. Returns how it ended.
+    pub async fn answer(&self, id: &SessionId, answer: AnswerRequest) -> Result<AskRecord, AnswerError> {
+        match self.ask(id, |reply| Request::Answer(Box::new(answer), reply)).await {
+            Ok(answered) => answered,
+            Err(RegistryError::Store(error)) => Err(AnswerError::Store(error)),
+            Err(RegistryError::ShuttingDown) => Err(AnswerError::ShuttingDown),
+        }
     }
 
     /// Returns false if no task was running or queued.

@@ -46,6 +46,9 @@ pub use feed::{Changed, Feed, News, Notice, NoticeKind, Render, Watcher};
 pub use handle::SessionHandle;
 pub use log::{Cursor, EventLog, Frames, Missing, Page};
 pub use published::Status;
-pub use request::{AbortMode, AbortScope, Accepted, OwnCredential, SessionView, Submission, SubmitError, Subscription};
+pub use request::{
+    AbortMode, AbortScope, Accepted, AnswerError, AnswerRequest, OwnCredential, SessionView, Submission, SubmitError,
+    Subscription, Until,
+};
 
 pub(crate) use request::{Reply, Request};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use domain::ask::{AskRecord, Remembered};
 use domain::event::StoredEvent;
 use domain::session::{SessionKey, SessionRecord};
 use domain::task::{TaskId, TaskRecord};
@@ -78,6 +79,20 @@ pub enum Change {
     AttemptedWebhook(Attempted),
     /// Delivers again at once. It has no effect if there is no such delivery, or if its task has not ended.
     ReplayWebhook(WebhookId),
+    /// Stores an ask that was opened.
+    InsertAsk {
+        session: SessionKey,
+        ask: Box<AskRecord>,
+    },
+    /// Stores the end of an ask. It has no effect if the ask has ended already.
+    EndAsk(Box<AskRecord>),
+    /// Keeps a decision for the session. A later one for the same rule replaces it.
+    RememberDecision {
+        session: SessionKey,
+        remembered: Remembered,
+    },
+    /// Forgets all decisions that a session remembers.
+    ForgetDecisions(SessionKey),
     /// Records which of these volumes, all that the engine has, belong to no session.
     RecordOrphanVolumes {
         volumes: Vec<KnownVolume>,
@@ -116,6 +131,10 @@ impl Change {
             | Change::AddCliCharge(_)
             | Change::InsertWebhook { .. }
             | Change::AttemptedWebhook(_)
+            | Change::InsertAsk { .. }
+            | Change::EndAsk(_)
+            | Change::RememberDecision { .. }
+            | Change::ForgetDecisions(_)
             | Change::RecordOrphanVolumes { .. } => false,
         }
     }
@@ -138,6 +157,10 @@ impl Change {
             | Change::InsertWebhook { .. }
             | Change::AttemptedWebhook(_)
             | Change::ReplayWebhook(_)
+            | Change::InsertAsk { .. }
+            | Change::EndAsk(_)
+            | Change::RememberDecision { .. }
+            | Change::ForgetDecisions(_)
             | Change::RecordOrphanVolumes { .. } => false,
         }
     }
@@ -156,6 +179,10 @@ impl Change {
             | Change::AddCliCharge(_)
             | Change::InsertWebhook { .. }
             | Change::AttemptedWebhook(_)
+            | Change::InsertAsk { .. }
+            | Change::EndAsk(_)
+            | Change::RememberDecision { .. }
+            | Change::ForgetDecisions(_)
             | Change::ReplayWebhook(_) => 1,
             // The usage, and each of the accounts.
             Change::SettleRequest { .. } => 8,

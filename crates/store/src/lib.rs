@@ -91,7 +91,7 @@ pub use lock::{LockHolder, Occupied, holder, occupy};
 pub use orphans::{KnownVolume, OrphanVolume};
 pub use page::{Cursor, InvalidCursor, MAX_PAGE_BYTES, Page};
 pub use read::{
-    Answers, BusyWebhooks, EventBounds, LISTED_CHARS, SessionSummary, StoredLine, TaskFilter, TaskPlace,
+    Answers, AskFilter, BusyWebhooks, EventBounds, LISTED_CHARS, SessionSummary, StoredLine, TaskFilter, TaskPlace,
     UnfinishedTask, WebhookFilter,
 };
 pub use rekey::{RekeyStep, rekey};

@@ -1,6 +1,7 @@
 //! Queries on a few read-only connections, on blocking threads. Each kind of read has connections of its own, so that no
 //! number of lists delays a record.
 
+mod asks;
 mod lane;
 mod logs;
 mod search;
@@ -18,6 +19,7 @@ use rusqlite::Connection;
 use super::{Store, StoreError};
 use lane::Lane;
 
+pub use asks::AskFilter;
 pub use logs::{EventBounds, StoredLine};
 pub(super) use search::TEXTS;
 pub use sessions::SessionSummary;

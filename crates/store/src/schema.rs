@@ -17,10 +17,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 64;
 
 /// The newest schema version that this program supports.
-pub const SCHEMA_VERSION: u32 = 13;
+pub const SCHEMA_VERSION: u32 = 14;
 
 /// The migrations in order.
-const MIGRATIONS: [(&str, &str); 13] = [
+const MIGRATIONS: [(&str, &str); 14] = [
     ("V1__initial", include_str!("../migrations/V1__initial.sql")),
     ("V2__api_keys", include_str!("../migrations/V2__api_keys.sql")),
     ("V3__usage", include_str!("../migrations/V3__usage.sql")),
@@ -34,6 +34,7 @@ const MIGRATIONS: [(&str, &str); 13] = [
     ("V11__assumed_prices", include_str!("../migrations/V11__assumed_prices.sql")),
     ("V12__tasks_of_key", include_str!("../migrations/V12__tasks_of_key.sql")),
     ("V13__large_texts", include_str!("../migrations/V13__large_texts.sql")),
+    ("V14__asks", include_str!("../migrations/V14__asks.sql")),
 ];
 
 /// Opens the writing connection and migrates the schema.

@@ -1,3 +1,4 @@
+mod asks;
 mod commit;
 mod damage;
 mod damage_anywhere;

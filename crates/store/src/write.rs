@@ -1,5 +1,6 @@
 //! The writer thread.
 
+mod asks;
 mod group;
 mod logs;
 mod search;

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { send } from '../api';
 import type { Task } from '../types';
+import { Asks } from './asks';
 import { Trouble } from './basic';
 import { Composer } from './composer';
 import { isFinal } from './exchange';
@@ -20,7 +21,7 @@ export function Dock({ sessionId, tasks, follow }: Props) {
   return (
     <div class="dock">
       {follow.away.value && <button type="button" class="to-end" onClick={follow.toEnd}>To the end ↓</button>}
-      {/* Questions of the agent that wait for an answer stand here, above what is queued. */}
+      {first && <Asks task={first} />}
       {queued.length > 0 && <Queue tasks={queued} />}
       <Composer session={sessionId} isBusy={first !== undefined} onSent={follow.toEnd} extra={first && <Stop key={first.taskId} task={first} />} />
     </div>

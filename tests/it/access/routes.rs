@@ -38,13 +38,16 @@ use Foreign::{Forbidden, Installation, LeftOut, Live, NoSession, NotThere};
 use Needs::{Admin, Nothing, Read, Submit};
 
 /// All routes. A new route must state its needs here.
-const ROUTES: [(&str, &str, Needs, Foreign); 34] = [
+const ROUTES: [(&str, &str, Needs, Foreign); 37] = [
     ("POST", "/task", Submit, Forbidden),
     ("GET", "/task/{id}", Read, NotThere),
     ("GET", "/task/{id}/logs", Read, NotThere),
     ("POST", "/task/{id}/abort", Submit, NotThere),
     ("POST", "/task/{id}/retry", Submit, NotThere),
     ("GET", "/tasks", Read, LeftOut),
+    ("GET", "/asks", Read, LeftOut),
+    ("GET", "/ask/{id}", Read, NotThere),
+    ("POST", "/ask/{id}/answer", Admin, Forbidden),
     ("GET", "/sessions", Read, LeftOut),
     ("GET", "/session/{id}", Read, NotThere),
     ("DELETE", "/session/{id}", Submit, NotThere),

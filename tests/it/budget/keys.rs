@@ -76,6 +76,7 @@ fn task_of(session: &SessionRecord, message: &str, key_limits: KeyLimits) -> Tas
             repository: None,
             scripted: false,
             trace_parent: None,
+            asks: None,
         },
         created: Timestamp::now(),
         started: None,
@@ -84,6 +85,7 @@ fn task_of(session: &SessionRecord, message: &str, key_limits: KeyLimits) -> Tas
         answer: None,
         failure: None,
         repository: None,
+        waiting: false,
     }
 }
 

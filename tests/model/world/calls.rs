@@ -52,6 +52,7 @@ impl World {
             repository: None,
             scripted: false,
             trace_parent: None,
+            asks: None,
         };
         let submission = Submission {
             task: None,

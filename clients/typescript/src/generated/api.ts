@@ -360,6 +360,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/asks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what agents ask, open ones first, then newest first */
+        get: operations["listAsks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ask/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show an ask */
+        get: operations["showAsk"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ask/{id}/answer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answer an ask. The first answer counts
+         * @description Needs a key with the scope `admin`. A later answer gets 409 with what was decided.
+         */
+        post: operations["answerAsk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/webhooks": {
         parameters: {
             query?: never;
@@ -676,17 +730,94 @@ export interface components {
             /** @description true where a part of `cost` is of a model without a price, counted as the most expensive one */
             priceAssumed?: boolean;
         };
+        Ask: {
+            id: string;
+            sessionId: string;
+            taskId: string;
+            kind: components["schemas"]["AskKind"];
+            state: components["schemas"]["AskState"];
+            tool: string;
+            toolUseId: string;
+            /** @description the tool's input, with secrets masked; beyond 64 KiB a string with its beginning */
+            input: unknown;
+            /** @description `input` was cut */
+            truncated?: boolean;
+            /** @description the agent's words for the call */
+            title?: string;
+            description?: string;
+            /** @description the rule of the policy that made the call an ask */
+            askedBy?: string;
+            /** @description the rule that `remember` keeps; without it the decision cannot be remembered */
+            rule?: string;
+            /** @description of an ask of kind `question` */
+            questions?: components["schemas"]["AskQuestion"][];
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            expiresAt: string;
+            onTimeout: components["schemas"]["OnTimeout"];
+            /** Format: date-time */
+            ended?: string;
+            decision?: components["schemas"]["AskDecision"];
+            by?: components["schemas"]["DecidedBy"];
+            message?: string;
+            /** @description the answers by question: a text, or a list of labels */
+            answers?: Record<string, never>;
+            /** @description the input with which the tool ran instead */
+            changedInput?: Record<string, never>;
+            remember?: components["schemas"]["Remember"];
+        };
+        /** @description The answer to an ask: a `decision`, or `answers` to its questions */
+        AskAnswer: {
+            decision?: components["schemas"]["AskDecision"] | null;
+            /** @description the reason that the agent reads when a call is denied */
+            message?: string | null;
+            /** @description the input with which the tool runs instead; at most 256 KiB */
+            input?: Record<string, never> | null;
+            /** @description an answer for each question: a label, a text of your own, or a list of labels where `multiSelect` is true */
+            answers?: Record<string, never> | null;
+            remember?: components["schemas"]["Remember"] | null;
+        };
+        /** @enum {string} */
+        AskDecision: "allow" | "deny";
+        /**
+         * @description What an ask is about: a call of a tool, questions of the agent, or a plan
+         * @enum {string}
+         */
+        AskKind: "permission" | "question" | "plan";
+        AskOption: {
+            label: string;
+            description: string;
+            preview?: string;
+        };
+        AskQuestion: {
+            question: string;
+            header: string;
+            options: components["schemas"]["AskOption"][];
+            /** @description several labels may be chosen */
+            multiSelect: boolean;
+        };
+        /**
+         * @description An ask is open until it ends, once
+         * @enum {string}
+         */
+        AskState: "open" | "answered" | "expired" | "withdrawn";
         /** @description Exactly one of the two */
         CredentialRequest: {
             apiKey: string;
         } | {
             oauthToken: string;
         };
+        /**
+         * @description Who decided: a caller with an API key, a caller without one, or nobody in time
+         * @enum {string}
+         */
+        DecidedBy: "key" | "client" | "timeout";
         Deleted: {
             deleted: string;
         };
         /** @enum {string} */
-        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "no_credential" | "capacity_reached" | "model_unreachable" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "model_refused" | "mcp_server_failed" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost";
+        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "no_credential" | "capacity_reached" | "model_unreachable" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "model_refused" | "mcp_server_failed" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost" | "ask_expired";
         /**
          * @description The members after `name` are missing for a caller without a key, where the server has keys.
          * @example {
@@ -866,6 +997,11 @@ export interface components {
             priceAssumed: boolean;
         };
         /**
+         * @description What becomes of an ask that nobody answers in time
+         * @enum {string}
+         */
+        OnTimeout: "allow" | "deny" | "fail";
+        /**
          * @description RFC 9457. The problem of a failed task also has the members of an answer; its `status` is then the status of the task, which
          *     `taskStatus` repeats, and `httpStatus` has the status of the response
          * @example {
@@ -894,6 +1030,8 @@ export interface components {
             taskStatus?: components["schemas"]["TaskStatus"];
             /** @description The status of the response. Only a failed task has it. */
             httpStatus?: number;
+            /** @description The ask that has ended already, with what was decided. */
+            ask?: components["schemas"]["Ask"];
         };
         /**
          * @example {
@@ -961,6 +1099,11 @@ export interface components {
             /** @description models whose price in the table is lower than the built-in one, which stays */
             lower: string[];
         };
+        /**
+         * @description How long a decision is kept for the same call
+         * @enum {string}
+         */
+        Remember: "task" | "session";
         Replayed: {
             id: string;
             taskId: string;
@@ -1148,7 +1291,13 @@ export interface components {
             /** @description as `Prefer: respond-async` */
             async?: boolean | null;
             webhook?: components["schemas"]["WebhookTarget"] | null;
+            asks?: components["schemas"]["TaskAsks"] | null;
         };
+        /**
+         * @description What becomes of a call
+         * @enum {string}
+         */
+        Stance: "allow" | "ask" | "deny";
         /**
          * @example {
          *       "id": "16035c464dde2162",
@@ -1237,6 +1386,23 @@ export interface components {
             output?: unknown;
             /** @description the text of the answer, where there is no structured one; in lists like `output` */
             response?: string | null;
+            /** @description true while an ask of the task is open: the task waits for a person, and its time does not run */
+            waiting?: boolean;
+            /** @description the open asks of a task that waits; not in lists and changes */
+            asks?: components["schemas"]["Ask"][];
+        };
+        /** @description The field `asks` of a task, which can only make the table of its agent stricter */
+        TaskAsks: {
+            tools?: components["schemas"]["Stance"] | null;
+            /** @description more rules for calls that are asked */
+            ask?: string[];
+            /** @description more rules for calls that are denied */
+            deny?: string[];
+            questions?: boolean | null;
+            plans?: components["schemas"]["Stance"] | null;
+            timeoutMs?: number | null;
+            onTimeout?: components["schemas"]["OnTimeout"] | null;
+            holdMs?: number | null;
         };
         TaskRequest: components["schemas"]["SessionTaskRequest"] | components["schemas"]["RepositoryTaskRequest"];
         /** @enum {string} */
@@ -1586,7 +1752,7 @@ export interface operations {
                     "application/json": components["schemas"]["Answer"];
                 };
             };
-            /** @description the task is stored and runs in the background */
+            /** @description the task is stored and runs in the background; or it waits for a person, and the record has its open asks */
             202: {
                 headers: {
                     /** @description the path of the task */
@@ -1594,7 +1760,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Accepted"];
+                    "application/json": components["schemas"]["Accepted"] | components["schemas"]["Task"];
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -2402,6 +2568,118 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             421: components["responses"]["Misdirected"];
             429: components["responses"]["TooManyRequests"];
+            507: components["responses"]["DiskFull"];
+        };
+    };
+    listAsks: {
+        parameters: {
+            query?: {
+                /** @description the number of records on a page */
+                limit?: number;
+                /** @description the cursor in the Link header of the previous page */
+                cursor?: string;
+                /** @description only this session */
+                sessionId?: string;
+                /** @description only this task */
+                taskId?: string;
+                /** @description only asks in this state */
+                state?: components["schemas"]["AskState"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description one page */
+            200: {
+                headers: {
+                    /** @description the next page, with rel="next" */
+                    Link?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ask"][];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            507: components["responses"]["DiskFull"];
+        };
+    };
+    showAsk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description the id of an ask */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the ask */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ask"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            507: components["responses"]["DiskFull"];
+        };
+    };
+    answerAsk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description the id of an ask */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AskAnswer"];
+            };
+        };
+        responses: {
+            /** @description the answer was taken */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ask"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            503: components["responses"]["Unavailable"];
             507: components["responses"]["DiskFull"];
         };
     };

@@ -22,8 +22,119 @@ export interface components {
             /** @description a sentence */
             error: string;
         };
+        Ask: {
+            id: string;
+            sessionId: string;
+            taskId: string;
+            kind: components["schemas"]["AskKind"];
+            state: components["schemas"]["AskState"];
+            tool: string;
+            toolUseId: string;
+            /** @description the tool's input, with secrets masked; beyond 64 KiB a string with its beginning */
+            input: unknown;
+            /** @description `input` was cut */
+            truncated?: boolean;
+            /** @description the agent's words for the call */
+            title?: string;
+            description?: string;
+            /** @description the rule of the policy that made the call an ask */
+            askedBy?: string;
+            /** @description the rule that `remember` keeps; without it the decision cannot be remembered */
+            rule?: string;
+            /** @description of an ask of kind `question` */
+            questions?: components["schemas"]["AskQuestion"][];
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            expiresAt: string;
+            onTimeout: components["schemas"]["OnTimeout"];
+            /** Format: date-time */
+            ended?: string;
+            decision?: components["schemas"]["AskDecision"];
+            by?: components["schemas"]["DecidedBy"];
+            message?: string;
+            /** @description the answers by question: a text, or a list of labels */
+            answers?: Record<string, never>;
+            /** @description the input with which the tool ran instead */
+            changedInput?: Record<string, never>;
+            remember?: components["schemas"]["Remember"];
+        };
+        /** @description A person answered */
+        AskAnswered: {
+            /** @constant */
+            type: "ask_answered";
+            /** @description counts from 1 in each session, without holes */
+            seq: number;
+            /** Format: date-time */
+            ts: string;
+            taskId: string;
+            ask: components["schemas"]["Ask"];
+        };
+        /** @description An ask was opened or ended */
+        AskChanged: {
+            /** @constant */
+            type: "ask";
+            ask: components["schemas"]["Ask"];
+        };
+        /** @enum {string} */
+        AskDecision: "allow" | "deny";
+        /** @description Nobody answered in time */
+        AskExpired: {
+            /** @constant */
+            type: "ask_expired";
+            /** @description counts from 1 in each session, without holes */
+            seq: number;
+            /** Format: date-time */
+            ts: string;
+            taskId: string;
+            ask: components["schemas"]["Ask"];
+        };
+        /**
+         * @description What an ask is about: a call of a tool, questions of the agent, or a plan
+         * @enum {string}
+         */
+        AskKind: "permission" | "question" | "plan";
+        /** @description The agent asks a person, and waits */
+        AskOpened: {
+            /** @constant */
+            type: "ask";
+            /** @description counts from 1 in each session, without holes */
+            seq: number;
+            /** Format: date-time */
+            ts: string;
+            taskId: string;
+            ask: components["schemas"]["Ask"];
+        };
+        AskOption: {
+            label: string;
+            description: string;
+            preview?: string;
+        };
+        AskQuestion: {
+            question: string;
+            header: string;
+            options: components["schemas"]["AskOption"][];
+            /** @description several labels may be chosen */
+            multiSelect: boolean;
+        };
+        /**
+         * @description An ask is open until it ends, once
+         * @enum {string}
+         */
+        AskState: "open" | "answered" | "expired" | "withdrawn";
+        /** @description The agent no longer waits for the answer */
+        AskWithdrawn: {
+            /** @constant */
+            type: "ask_withdrawn";
+            /** @description counts from 1 in each session, without holes */
+            seq: number;
+            /** Format: date-time */
+            ts: string;
+            taskId: string;
+            ask: components["schemas"]["Ask"];
+        };
         /** @description A line of `/watch`. Types may be added: ignore those you do not know. */
-        Change: components["schemas"]["TaskChanged"] | components["schemas"]["SessionChanged"] | components["schemas"]["SessionGone"] | components["schemas"]["Reload"];
+        Change: components["schemas"]["TaskChanged"] | components["schemas"]["AskChanged"] | components["schemas"]["SessionChanged"] | components["schemas"]["SessionGone"] | components["schemas"]["Reload"];
         /** @description The first frame of a WebSocket, without a number */
         Connected: {
             /** @constant */
@@ -39,10 +150,15 @@ export interface components {
             /** @description of the session's present life: a cursor is EPOCH-SEQ */
             epoch: string;
         };
+        /**
+         * @description Who decided: a caller with an API key, a caller without one, or nobody in time
+         * @enum {string}
+         */
+        DecidedBy: "key" | "client" | "timeout";
         /** @enum {string} */
-        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "no_credential" | "capacity_reached" | "model_unreachable" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "model_refused" | "mcp_server_failed" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost";
+        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "no_credential" | "capacity_reached" | "model_unreachable" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "model_refused" | "mcp_server_failed" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost" | "ask_expired";
         /** @description Types may be added, so ignore the ones that you do not know */
-        Event: components["schemas"]["Connected"] | components["schemas"]["TaskQueued"] | components["schemas"]["TaskStart"] | components["schemas"]["Stage"] | components["schemas"]["Init"] | components["schemas"]["ThinkingStart"] | components["schemas"]["Thinking"] | components["schemas"]["Text"] | components["schemas"]["ToolStart"] | components["schemas"]["ToolEnd"] | components["schemas"]["Retry"] | components["schemas"]["Subagent"] | components["schemas"]["TaskComplete"] | components["schemas"]["TaskFailed"] | components["schemas"]["Abort"] | components["schemas"]["Warning"] | components["schemas"]["SessionReset"] | components["schemas"]["SessionDeleted"] | components["schemas"]["Gap"] | components["schemas"]["Raw"];
+        Event: components["schemas"]["Connected"] | components["schemas"]["TaskQueued"] | components["schemas"]["TaskStart"] | components["schemas"]["Stage"] | components["schemas"]["Init"] | components["schemas"]["ThinkingStart"] | components["schemas"]["Thinking"] | components["schemas"]["Text"] | components["schemas"]["ToolStart"] | components["schemas"]["ToolEnd"] | components["schemas"]["Retry"] | components["schemas"]["Subagent"] | components["schemas"]["TaskComplete"] | components["schemas"]["TaskFailed"] | components["schemas"]["Abort"] | components["schemas"]["AskOpened"] | components["schemas"]["AskAnswered"] | components["schemas"]["AskExpired"] | components["schemas"]["AskWithdrawn"] | components["schemas"]["Warning"] | components["schemas"]["SessionReset"] | components["schemas"]["SessionDeleted"] | components["schemas"]["Gap"] | components["schemas"]["Raw"];
         /** @description Events are missing here. Without a number */
         Gap: {
             /** @constant */
@@ -72,6 +188,11 @@ export interface components {
             tools: string[];
             claudeSessionId: string;
         };
+        /**
+         * @description What becomes of an ask that nobody answers in time
+         * @enum {string}
+         */
+        OnTimeout: "allow" | "deny" | "fail";
         /** @description An event of Claude Code that is not known here yet */
         Raw: {
             /** @constant */
@@ -89,6 +210,11 @@ export interface components {
             /** @constant */
             type: "reload";
         };
+        /**
+         * @description How long a decision is kept for the same call
+         * @enum {string}
+         */
+        Remember: "task" | "session";
         /** @description The model is asked once more */
         Retry: {
             /** @constant */
@@ -250,6 +376,10 @@ export interface components {
             output?: unknown;
             /** @description the text of the answer, where there is no structured one; in lists like `output` */
             response?: string | null;
+            /** @description true while an ask of the task is open: the task waits for a person, and its time does not run */
+            waiting?: boolean;
+            /** @description the open asks of a task that waits; not in lists and changes */
+            asks?: components["schemas"]["Ask"][];
         };
         /** @description A task is new, or changed */
         TaskChanged: {

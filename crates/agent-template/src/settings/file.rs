@@ -12,6 +12,7 @@ use domain::task::{MAX_TIMEOUT_MS, MAX_TURNS, check_variable};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::asks::{self, Table};
 use super::{AgentSettings, McpServer, McpTransport, PermissionMode};
 use crate::TemplateError;
 use crate::text::place;
@@ -41,6 +42,7 @@ struct File {
     env: Vec<Spanned<String>>,
     #[serde(default)]
     mcp_servers: BTreeMap<String, Spanned<Server>>,
+    asks: Option<Table>,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +123,7 @@ pub(super) fn parse(text: &str) -> Result<AgentSettings, Mistake> {
         let server = check_server(&name, server.into_inner()).map_err(|reason| wrong(span, reason))?;
         mcp_servers.insert(name, server);
     }
+    let asks = file.asks.map(asks::check).transpose().map_err(|(span, reason)| wrong(span, reason))?;
     Ok(AgentSettings {
         is_default: file.default,
         description: file.description.map(Spanned::into_inner),
@@ -132,6 +135,7 @@ pub(super) fn parse(text: &str) -> Result<AgentSettings, Mistake> {
         egress,
         env,
         mcp_servers,
+        asks,
     })
 }
 

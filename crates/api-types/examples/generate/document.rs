@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use api_types::change::Change;
 use api_types::event::Event;
-use api_types::{agent, files, health, model, problem, request, sandbox, session, task, usage, webhook};
+use api_types::{agent, ask, files, health, model, problem, request, sandbox, session, task, usage, webhook};
 use serde_json::{Map, Value};
 use utoipa::OpenApi;
 
@@ -20,6 +20,8 @@ const ASYNCAPI: &str = include_str!("../../documents/asyncapi.json");
 #[derive(OpenApi)]
 #[openapi(components(schemas(
     agent::Agent,
+    ask::Ask,
+    ask::AskAnswer,
     files::Listing,
     health::Health,
     health::Readiness,

@@ -1,5 +1,8 @@
 use std::collections::BTreeSet;
 
+use domain::ask::{
+    AskDecision, AskEnd, AskKind, AskRecord, AskState, DecidedBy, OnTimeout, Question, QuestionOption, Remember,
+};
 use domain::event::{EndedBy, Event, Origin, Phase, QueuedReason, ResetReason, WarningCode};
 use domain::task::{Answer, ErrorType, Failure, Stage, TaskStatus};
 use domain::usage::Usage;
@@ -11,6 +14,46 @@ use super::Event as Wire;
 
 fn raw(text: &str) -> Box<RawValue> {
     RawValue::from_string(text.to_owned()).unwrap()
+}
+
+/// An ask with every member, or with the fewest while it is open.
+fn ask(state: AskState) -> Box<AskRecord> {
+    let object = || json!({ "z": 1, "a": [null, "b"] });
+    let rule = || "Bash(git push:*)".parse().ok();
+    let is_open = state == AskState::Open;
+    let option =
+        QuestionOption { label: "A".to_owned(), description: "first".to_owned(), preview: Some("p".to_owned()) };
+    let question =
+        Question { question: "Which?".to_owned(), header: "W".to_owned(), options: vec![option], multi_select: true };
+    let end = AskEnd {
+        ended: Some(Timestamp::UNIX_EPOCH),
+        decision: Some(AskDecision::Deny),
+        by: Some(DecidedBy::Timeout),
+        message: Some("m".to_owned()),
+        answers: object().as_object().cloned(),
+        changed_input: object().as_object().cloned(),
+        remember: Some(Remember::Session),
+    };
+    Box::new(AskRecord {
+        id: "00000000000000bb".parse().unwrap(),
+        session_id: "s".parse().unwrap(),
+        task_id: "00000000000000aa".parse().unwrap(),
+        kind: AskKind::Permission,
+        state,
+        tool: "Bash".to_owned(),
+        tool_use_id: "toolu_2".to_owned(),
+        input: object(),
+        truncated: !is_open,
+        title: (!is_open).then(|| "t".to_owned()),
+        description: (!is_open).then(|| "d".to_owned()),
+        asked_by: rule().filter(|_| !is_open),
+        rule: rule().filter(|_| !is_open),
+        questions: if is_open { Vec::new() } else { vec![question] },
+        created: Timestamp::UNIX_EPOCH,
+        expires_at: Timestamp::UNIX_EPOCH,
+        on_timeout: OnTimeout::Fail,
+        end: if is_open { AskEnd::default() } else { end },
+    })
 }
 
 /// Every type in every form that it has.
@@ -112,6 +155,10 @@ fn events() -> Vec<Event> {
             server: Some("notes".to_owned()),
         },
         Event::Warning { code: WarningCode::HomeRepaired, message: "m".to_owned(), server: None },
+        Event::Ask { ask: ask(AskState::Open) },
+        Event::AskAnswered { ask: ask(AskState::Answered) },
+        Event::AskExpired { ask: ask(AskState::Expired) },
+        Event::AskWithdrawn { ask: ask(AskState::Withdrawn) },
         Event::SessionDeleted {},
         Event::Raw { event: raw(r#"{"type":"new"}"#) },
     ]);

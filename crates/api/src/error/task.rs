@@ -8,6 +8,7 @@ pub(super) const fn status_of(error_type: ErrorType) -> (StatusCode, &'static st
         ErrorType::Deleted => (StatusCode::CONFLICT, "deleted"),
         ErrorType::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
         ErrorType::Stalled => (StatusCode::GATEWAY_TIMEOUT, "stalled"),
+        ErrorType::AskExpired => (StatusCode::GATEWAY_TIMEOUT, "ask_expired"),
         ErrorType::AuthExpired => (StatusCode::SERVICE_UNAVAILABLE, "auth_expired"),
         ErrorType::NoCredential => (StatusCode::SERVICE_UNAVAILABLE, "no_credential"),
         ErrorType::CapacityReached => (StatusCode::SERVICE_UNAVAILABLE, "capacity_reached"),

@@ -24,6 +24,7 @@ fn request() -> TaskRequest {
         repository: None,
         scripted: false,
         trace_parent: None,
+        asks: None,
     }
 }
 
@@ -41,6 +42,7 @@ fn record(status: TaskStatus) -> TaskRecord {
         answer: None,
         failure: None,
         repository: None,
+        waiting: false,
     }
 }
 

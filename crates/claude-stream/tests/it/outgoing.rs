@@ -27,8 +27,11 @@ fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 #[test]
 fn requests_are_those_of_the_recordings() {
     let schema = raw(r#"{"type":"object","properties":{"action":{"type":"string"}},"required":["action"]}"#);
-    let initialize =
-        ControlRequest::Initialize { system_prompt: Some("You are a support agent."), json_schema: Some(&schema) };
+    let initialize = ControlRequest::Initialize {
+        system_prompt: Some("You are a support agent."),
+        json_schema: Some(&schema),
+        hook: None,
+    };
     let env = env(&[("ACME_API_TOKEN", "a-token")]);
     let settings = ControlRequest::ApplyFlagSettings { env: &env };
     let recorded = transcripts::sent("initialize_then_set_env");
@@ -47,7 +50,7 @@ fn requests_are_those_of_the_recordings() {
 fn answers_are_those_of_the_recordings() {
     let recorded = transcripts::sent("permission_allowed");
     let input = raw(r#"{"command": "touch /workspace/x; echo ok", "description": "scripted"}"#);
-    let allow = allow_tool("1ca0e1ef-adbb-45c1-87b0-7b4d5640bfcf", &input);
+    let allow = allow_tool("1ca0e1ef-adbb-45c1-87b0-7b4d5640bfcf", Some(&input));
     assert!(recorded.contains(&parsed(&allow)), "{recorded:#?}");
 
     let recorded = transcripts::sent("permission_denied");
@@ -63,7 +66,7 @@ fn a_check_of_the_cli_is_answered_with_the_input_that_it_asks_about() {
             if let AgentEvent::ControlRequest { request_id, request, .. } = line.unwrap().event {
                 let permission = ToolPermission::read(request).unwrap();
                 assert_eq!((&*permission.tool, permission.reason.as_deref()), ("Bash", Some("safetyCheck")), "{name}");
-                answers.push(parsed(&allow_tool(&request_id, permission.input)));
+                answers.push(parsed(&allow_tool(&request_id, Some(permission.input))));
             }
         });
     }
@@ -73,7 +76,7 @@ fn a_check_of_the_cli_is_answered_with_the_input_that_it_asks_about() {
 
 #[test]
 fn an_initialize_leaves_out_what_it_does_not_set() {
-    let line = ControlRequest::Initialize { system_prompt: None, json_schema: None }.to_line("1");
+    let line = ControlRequest::Initialize { system_prompt: None, json_schema: None, hook: None }.to_line("1");
     assert_eq!(
         parsed(&line),
         json!({"type": "control_request", "request_id": "1", "request": {"subtype": "initialize"}})
@@ -83,7 +86,7 @@ fn an_initialize_leaves_out_what_it_does_not_set() {
 #[test]
 fn a_schema_keeps_the_order_of_its_keys_and_loses_its_line_ends() {
     let schema = raw("{\r\n  \"z\": \"line\\nend\",\n  \"a\": 1\n}");
-    let line = ControlRequest::Initialize { system_prompt: None, json_schema: Some(&schema) }.to_line("1");
+    let line = ControlRequest::Initialize { system_prompt: None, json_schema: Some(&schema), hook: None }.to_line("1");
     assert_eq!(parsed(&line)["request"]["jsonSchema"], json!({"z": "line\nend", "a": 1}));
     assert!(line.find("\"z\"") < line.find("\"a\""), "{line}");
 }
@@ -136,7 +139,7 @@ proptest! {
         prop_assert_eq!(&deny["response"]["response"], &json!({"behavior": "deny", "message": text}));
 
         let input = raw(&format!("[\n{}\r\n]", json!(text)));
-        let allow = parsed(&allow_tool(&text, &input));
+        let allow = parsed(&allow_tool(&text, Some(&input)));
         prop_assert_eq!(&allow["response"]["response"], &json!({"behavior": "allow", "updatedInput": [text]}));
     }
 }

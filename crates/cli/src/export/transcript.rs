@@ -8,6 +8,8 @@ use api_types::task::{ErrorType, Task};
 use api_types::word;
 use serde_json::Value;
 
+use super::super::asks::subject;
+use super::super::show::decided;
 use super::super::{lists, terminal};
 
 /// Converts events to text, one after another.
@@ -65,6 +67,13 @@ impl Transcript {
                 add(&mut text, if event.is_error { "Failed:" } else { "Result:" });
                 add(&mut text, fenced("", &event.result));
             }
+            Event::Ask(event) => {
+                text.push_str(&self.said());
+                add(&mut text, format!("*Asked a person: {}*", subject(&event.ask)));
+            }
+            Event::AskAnswered(event) => add(&mut text, format!("*A person answered: {}*", decided(&event.ask))),
+            Event::AskExpired(event) => add(&mut text, format!("*Nobody answered in time: {}*", decided(&event.ask))),
+            Event::AskWithdrawn(_) => add(&mut text, "*The question was withdrawn.*"),
             Event::Warning(event) => {
                 text.push_str(&self.said());
                 add(&mut text, format!("*Warning: {}*", event.message));

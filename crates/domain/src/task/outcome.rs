@@ -35,6 +35,8 @@ pub enum ErrorType {
     CloneFailed,
     PushRejected,
     NothingToDo,
+    /// An ask of the task expired, and its policy fails the task then.
+    AskExpired,
 }
 
 impl ErrorType {
@@ -63,6 +65,7 @@ impl ErrorType {
             ErrorType::CloneFailed => "clone_failed",
             ErrorType::PushRejected => "push_rejected",
             ErrorType::NothingToDo => "nothing_to_do",
+            ErrorType::AskExpired => "ask_expired",
         }
     }
 }
@@ -132,7 +135,8 @@ impl Failure {
             | ErrorType::RepoAmbiguous
             | ErrorType::CloneFailed
             | ErrorType::PushRejected
-            | ErrorType::NothingToDo => TaskStatus::Failed,
+            | ErrorType::NothingToDo
+            | ErrorType::AskExpired => TaskStatus::Failed,
         }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Answer, Failure, RepositoryProgress, RepositoryRequest, TaskId, TraceParent};
 use crate::access::{KeyId, KeyLimits};
+use crate::ask::AskPolicy;
 use crate::session::{SessionId, SessionKey};
 
 /// The upper bounds of `maxTurns` and of the timeout. They apply to every caller and every agent template.
@@ -74,6 +75,7 @@ impl TaskRecord {
             answer: self.answer.clone(),
             failure: self.failure.clone(),
             repository: self.repository.clone(),
+            waiting: self.waiting,
         }
     }
 
@@ -110,6 +112,9 @@ pub struct TaskRequest {
     /// The caller's span, if it wants to see the task in its own trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_parent: Option<TraceParent>,
+    /// The policy of its agent at submission, as the task narrows it. `None`: nothing is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<AskPolicy>,
 }
 
 impl TaskRequest {
@@ -130,6 +135,7 @@ impl TaskRequest {
             repository: self.repository.clone(),
             scripted: self.scripted,
             trace_parent: self.trace_parent,
+            asks: self.asks.clone(),
         }
     }
 }
@@ -153,4 +159,7 @@ pub struct TaskRecord {
     pub failure: Option<Failure>,
     /// Set if the task's session works in a repository.
     pub repository: Option<RepositoryProgress>,
+    /// An ask of the task is open. The store knows it by the asks.
+    #[serde(default, skip)]
+    pub waiting: bool,
 }

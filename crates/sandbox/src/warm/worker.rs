@@ -187,6 +187,7 @@ async fn make(
     let order = LaunchOrder {
         session,
         model: template.settings.model.clone().unwrap_or(settings.model),
+        asks: template.settings.asks.is_some(),
         template: Arc::clone(&template),
         resume: None,
         fresh_workspace: true,

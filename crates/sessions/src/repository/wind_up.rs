@@ -160,6 +160,7 @@ impl WindUp {
             resume: None,
             fresh_workspace: false,
             assignment: Assignment::Image(self.repositories.settings.image.clone()),
+            asks: false,
         };
         let mut sandbox = self.sandboxes.open(&order, cancel).await?;
         sandbox.gateway.set_repository(self.repositories.access(&self.checkout));

@@ -1,5 +1,6 @@
 //! The agent of a session: its sandbox, and the dialogue with it.
 
+mod asks;
 mod launch;
 
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use domain::error_chain;
 use domain::event::EndedBy;
-use domain::task::{ErrorType, Failure, TaskId, TaskRecord};
+use domain::task::{ErrorType, Failure, TaskId, TaskRecord, TaskRequest};
 use failpoint::failpoint;
 use gateway::{AssignedTask, Assignee, GatewayFailure, UsageSnapshot};
 use observe::telemetry::TaskTrace;
@@ -63,6 +64,11 @@ impl Agent {
         }
     }
 
+    /// False: the task has rules, and the agent would call tools without asking. Another agent has to start for it.
+    pub(crate) fn keeps_rules_of(&self, request: &TaskRequest) -> bool {
+        !self.sandbox.is_attached() || self.conversation.keeps_rules_of(request)
+    }
+
     /// Returns the next output of the agent and the eviction request, see [`SessionSandbox::listen`].
     pub(crate) fn listen(&mut self) -> (impl Future<Output = ProcessOutput>, impl Future<Output = ()>) {
         self.sandbox.listen()
@@ -89,10 +95,14 @@ impl Agent {
         failpoint!("warm.claimed");
     }
 
-    /// Reserves a slot that no other session needs. Returns false if there is none.
-    pub(crate) fn reserve_spare_slot(&mut self, context: &SessionContext) -> bool {
-        let slot = context.capacity.spare();
-        slot.map(|slot| self.sandbox.reserve_slot(slot)).is_some()
+    /// Reserves a slot that no other session needs, for a conversation that is likely to go on. Returns false if there is none.
+    pub(crate) fn reserve_spare_slot(&mut self, scope: &Scope<'_>) -> bool {
+        let Scope { context, durable, .. } = scope;
+        let had_conversation = durable.claude_session_id().is_some() && durable.repository().is_none();
+        if !had_conversation || !context.warm.is_on() || context.draining.is_cancelled() {
+            return false;
+        }
+        context.capacity.spare().map(|slot| self.sandbox.reserve_slot(slot)).is_some()
     }
 
     /// Puts a task before the agent. Its message is sent once the start is committed. `text`: the message, where it need not
@@ -169,6 +179,11 @@ impl Agent {
                 return self.send().await;
             }
         };
+        if tasks.running().is_some_and(|running| !self.conversation.keeps_rules_of(&running.record.request)) {
+            let error = "the agent was started without the hook that keeps the task's rules (asks)";
+            self.interrupt(Failure::new(ErrorType::ExitCode, error), tasks);
+            return self.send().await;
+        }
         let env = durable.visible_env();
         let changed = self.sandbox.apply_env(&env) || self.conversation.must_restart_servers();
         if let Some(running) = tasks.running() {
@@ -219,7 +234,9 @@ impl Agent {
         if scope.tasks.queued() == 0 {
             return Input::Ended;
         }
-        if self.is_outdated(scope.context) {
+        let next = scope.tasks.first();
+        let lacks_hook = next.is_some_and(|next| !self.keeps_rules_of(&next.record.request));
+        if self.is_outdated(scope.context) || lacks_hook {
             return Input::EndedYielding;
         }
         if !self.sandbox.yield_slot() {
@@ -236,6 +253,7 @@ impl Agent {
 
     /// Interrupts or ends a running task that takes too long. Returns the input that follows.
     pub(crate) fn check_running(&mut self, now: Instant, scope: &mut Scope<'_>) -> Option<Input> {
+        self.expire_asks(scope);
         let timeout = scope.context.settings.stall_timeout;
         let stalls_at = self.stalls_at(scope.tasks, timeout);
         let failure = match scope.tasks.overdue(now, stalls_at)? {
@@ -247,6 +265,7 @@ impl Agent {
             Overdue::NotInterrupted(failure) => failure,
             Overdue::Stalled => {
                 self.assume_active_if_asked(scope.tasks);
+                self.conversation.withdraw_asks(scope.tasks, scope.durable);
                 if scope.tasks.restart_not_started(RetryReason::AgentHung, scope.durable) {
                     return Some(Input::Lost);
                 }
@@ -298,6 +317,7 @@ impl Agent {
     /// Handles the loss of the sandbox: the running task starts again if it may, and ends otherwise.
     pub(crate) fn lose_running(&mut self, failure: Failure, scope: &mut Scope<'_>) {
         self.assume_active_if_asked(scope.tasks);
+        self.conversation.withdraw_asks(scope.tasks, scope.durable);
         let restarts = scope.tasks.restart_lost(failure.error_type, scope.durable);
         failpoint!("task.taken_back");
         if !restarts {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use agent_template::{AgentTemplate, Agents, TemplateError};
 use domain::agent::AgentName;
+use domain::ask::{AskRecord, Remembered};
 use domain::task::TaskRecord;
 use jiff::Timestamp;
 use observe::metrics::Metrics;
@@ -13,12 +14,13 @@ use observe::redact::Redactor;
 use observe::telemetry::{TaskTrace, Telemetry};
 use sandbox::capacity::Capacity;
 use sandbox::{SandboxHost, WarmPool};
-use store::{Store, UnfinishedTask};
+use store::{Store, StoreError, UnfinishedTask};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::Feed;
+use super::durable::DurableState;
 use super::tasks::FirstOutput;
 use crate::repository::Repositories;
 
@@ -77,6 +79,20 @@ impl SessionContext {
                 warn!(task.id = %record.id, %error, "could not read what a task has cost");
             }
         }
+    }
+
+    /// Reads the asks that the previous coordinator left open, and the decisions that the session remembers. If they cannot be read,
+    /// the agent asks again.
+    pub(crate) async fn load_asks(&self, durable: &DurableState) -> (Vec<AskRecord>, Vec<Remembered>) {
+        if durable.record().is_none() {
+            return Default::default();
+        }
+        let key = durable.key();
+        let (open, remembered) = tokio::join!(self.store.open_asks(key), self.store.remembered_decisions(key));
+        let unread =
+            |error: &StoreError| warn!(session.id = %durable.id(), %error, "could not read the session's asks");
+        let open = open.inspect_err(unread).unwrap_or_default();
+        (open, remembered.inspect_err(unread).unwrap_or_default())
     }
 
     /// Counts a task whose first attempt starts.

@@ -1,6 +1,8 @@
 //! The dialogue between the worker and one agent process. Nothing here waits: lines to send are left in the outbox, the
 //! next input of the state table in `next`.
 
+mod asks;
+mod calls;
 mod model;
 mod output;
 mod servers;
@@ -23,6 +25,8 @@ use super::narrator::Narrator;
 use super::running::{Progress, Running};
 use super::state::Input;
 use super::tasks::{End, Tasks, WaitingTask};
+use asks::Asks;
+use calls::Calls;
 use model::HeldPrompt;
 pub(crate) use output::LineContext;
 use servers::WaitingMessage;
@@ -46,6 +50,7 @@ pub(crate) struct Conversation {
     controls: u64,
     /// The running task's message, while the agent changes its model.
     held_prompt: Option<HeldPrompt>,
+    asks: Asks,
 }
 
 /// The part of the dialogue that later lines depend on.
@@ -58,6 +63,12 @@ struct Dialogue {
     /// had another model.
     #[serde(default)]
     model: Option<String>,
+    /// The agent asks about each call of a tool. `false`, or stored by another version: it may call tools without asking.
+    #[serde(default)]
+    has_hook: bool,
+    /// The calls that the agent asks about.
+    #[serde(default)]
+    calls: Calls,
 }
 
 /// The state that is stored with each batch of the agent's output.
@@ -83,13 +94,14 @@ impl Conversation {
             last_output: Instant::now(),
             controls: 0,
             held_prompt: None,
+            asks: Asks::default(),
         }
     }
 
-    /// A new agent process, started with this model, waits for messages.
-    pub(crate) fn attach(&mut self, template: Arc<AgentTemplate>, model: String) {
+    /// A new agent process, started with this model, waits for messages. `has_hook`: it asks about each call of a tool.
+    pub(crate) fn attach(&mut self, template: Arc<AgentTemplate>, model: String, has_hook: bool) {
         self.template = Some(template);
-        self.dialogue = Dialogue { model: Some(model), ..Dialogue::default() };
+        self.dialogue = Dialogue { model: Some(model), has_hook, ..Dialogue::default() };
         self.outbox.clear();
         (self.waiting, self.required_failed) = (None, false);
         self.next = None;
@@ -100,6 +112,7 @@ impl Conversation {
     pub(crate) fn reattach(&mut self, template: Arc<AgentTemplate>, running: Option<&Running>) {
         self.template = Some(template);
         self.last_output = Instant::now();
+        self.resend_decisions();
         if running.is_some_and(|running| running.forced_failure().is_some()) {
             self.control(&ControlRequest::Interrupt);
         }
@@ -142,6 +155,7 @@ impl Conversation {
     /// Another task begins. An interrupted turn leaves blocks and calls that never end.
     pub(crate) fn begin_task(&mut self) {
         self.dialogue.narrator = Narrator::default();
+        self.dialogue.calls.clear();
         self.held_prompt = None;
     }
 
@@ -164,6 +178,11 @@ impl Conversation {
         self.next.take()
     }
 
+    /// False: the task has rules, and the agent would call tools without asking. It must not get the task.
+    pub(crate) fn keeps_rules_of(&self, request: &TaskRequest) -> bool {
+        request.asks.is_none() || self.dialogue.has_hook
+    }
+
     /// The egress rules of the agent.
     pub(crate) fn egress(&self) -> &[EgressRule] {
         self.template.as_ref().map_or(&[], |template| &template.settings.egress)
@@ -172,7 +191,7 @@ impl Conversation {
     /// Returns the time at which the running task counts as stalled unless its agent or the model produces output before. `None`
     /// while a tool runs.
     pub(crate) fn stalls_at(&self, running: &Running, gateway: &SandboxGateway, timeout: Duration) -> Option<Instant> {
-        if self.dialogue.narrator.tool_runs() {
+        if self.dialogue.narrator.tool_runs() || self.has_open_asks() {
             return None;
         }
         if let Some(waiting) = &self.waiting {
@@ -197,6 +216,7 @@ impl Conversation {
     /// Ends the running task. Text that was held back for masking is published first.
     pub(crate) fn end_running(&mut self, end: End, used: UsageSnapshot, tasks: &mut Tasks, durable: &mut DurableState) {
         (self.waiting, self.held_prompt) = (None, None);
+        self.withdraw_asks(tasks, durable);
         let Some(running) = tasks.running() else { return };
         let mut held: Vec<Event> = Vec::new();
         self.dialogue.narrator.release_all(&mut held);

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::agent::AgentName;
+use domain::ask::{AskRecord, Remembered};
 use domain::egress::EgressRule;
 use domain::event::{Event, ResetReason};
 use domain::repository::{Checkout, Pull};
@@ -136,6 +137,23 @@ impl DurableState {
         self.journal.change(Change::UpdateTask(record.clone()));
     }
 
+    /// Stores an ask that is open now.
+    pub(crate) fn open_ask(&mut self, ask: &AskRecord) {
+        let session = self.journal.session();
+        self.journal.change(Change::InsertAsk { session, ask: Box::new(ask.clone()) });
+    }
+
+    /// Stores the end of an ask.
+    pub(crate) fn end_ask(&mut self, ask: &AskRecord) {
+        self.journal.change(Change::EndAsk(Box::new(ask.clone())));
+    }
+
+    /// Keeps a decision for the session.
+    pub(crate) fn remember_decision(&mut self, remembered: Remembered) {
+        let session = self.journal.session();
+        self.journal.change(Change::RememberDecision { session, remembered });
+    }
+
     /// Adds a task's end, and writes the session's record.
     pub(crate) fn end_task(&mut self, record: TaskRecord) {
         self.journal.end(record);
@@ -256,6 +274,7 @@ impl DurableState {
                 repository.cloned = false;
             }
         }
+        self.journal.change(Change::ForgetDecisions(self.journal.session()));
         self.journal.publish(&Event::SessionReset { reason: ResetReason::Reset }, None);
         self.touch();
     }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use domain::ask::AskRecord;
 use domain::session::{SessionId, SessionRecord};
 use domain::task::TaskRecord;
 use tokio::sync::watch;
@@ -29,6 +30,7 @@ const MAX_WATCHERS: usize = 256;
 #[derive(Debug)]
 pub enum Changed<'a> {
     Task(&'a TaskRecord),
+    Ask(&'a AskRecord),
     /// The number is that of the session's last event.
     Session(&'a SessionRecord, Status, u64),
     SessionDeleted(&'a SessionId),
@@ -49,6 +51,7 @@ pub struct Notice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoticeKind {
     Task,
+    Ask,
     Session,
     SessionDeleted,
 }
@@ -123,6 +126,7 @@ impl Feed {
         let json = render(changed);
         let (session, kind) = match changed {
             Changed::Task(record) => (&record.session_id, NoticeKind::Task),
+            Changed::Ask(record) => (&record.session_id, NoticeKind::Ask),
             Changed::Session(record, ..) => (&record.id, NoticeKind::Session),
             Changed::SessionDeleted(id) => (*id, NoticeKind::SessionDeleted),
         };

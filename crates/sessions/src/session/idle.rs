@@ -7,6 +7,9 @@ use tokio::time::Instant;
 use super::sandbox::SETTLE;
 use super::state::State;
 
+/// The sleep of a worker without a deadline.
+pub(crate) const LONGEST_SLEEP: Duration = Duration::from_hours(1);
+
 /// The time after which a worker without work and without subscribers ends. The store has the session.
 const RETIRE_AFTER: Duration = Duration::from_secs(30);
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::ask::AskRecord;
 use domain::event::{Event, StoredEvent};
 use domain::session::SessionKey;
 use domain::task::{TaskId, TaskRecord};
@@ -44,6 +45,8 @@ pub(crate) struct Flushed {
     pub(crate) last_frame: Option<u64>,
     /// New and changed records of tasks, in their order.
     pub(crate) tasks: Vec<FlushedTask>,
+    /// Asks that were opened or ended, in their order.
+    pub(crate) asks: Vec<AskRecord>,
     pub(crate) session_deleted: bool,
     /// The time from the oldest event to its commit.
     pub(crate) lag: Option<Duration>,
@@ -62,6 +65,8 @@ impl Flushed {
         match change {
             Change::InsertTask { record, .. } => self.tasks.push(FlushedTask::New(record)),
             Change::UpdateTask(record) => self.tasks.push(FlushedTask::Changed(record)),
+            Change::InsertAsk { ask, .. } => self.asks.push(*ask),
+            Change::EndAsk(ask) => self.asks.push(*ask),
             Change::DeleteSession(_) => self.session_deleted = true,
             Change::InsertSession(_)
             | Change::UpdateSession(_)
@@ -76,6 +81,8 @@ impl Flushed {
             | Change::InsertWebhook { .. }
             | Change::AttemptedWebhook(_)
             | Change::ReplayWebhook(_)
+            | Change::RememberDecision { .. }
+            | Change::ForgetDecisions(_)
             | Change::RecordOrphanVolumes { .. } => {}
         }
     }

@@ -1,6 +1,6 @@
 //! Turns the agent's stream into events, and into signals for the running task.
 
-use claude_stream::{AgentEvent, Block, BlockStart, SubagentPhase, ToolPermission, ToolResult};
+use claude_stream::{AgentEvent, Asker, Block, BlockStart, SubagentPhase, ToolPermission, ToolResult};
 use domain::event::{Event, Origin, Phase};
 use domain::session::SessionId;
 use observe::redact::SessionRedactor;
@@ -17,9 +17,8 @@ pub(crate) use turn_end::TurnEnd;
 
 /// Lines that mean nothing to a person: the signature of a block, a count for each thinking delta, a tool that still runs, and
 /// those that keep an interface of the CLI up to date.
-const NOISE: [&str; 9] = [
+const NOISE: [&str; 8] = [
     "attachment",
-    "control_cancel_request",
     "stream_event/content_block_delta/signature_delta",
     "stream_event/ping",
     "system/background_tasks_changed",
@@ -76,18 +75,35 @@ pub(crate) enum AgentSignal {
     /// The last open tool call of the top-level agent has its result: a turn has ended, and the next model request follows.
     TurnOver,
     Ended(Box<TurnEnd>),
-    /// The CLI asks a question that the coordinator has to answer. `checked`: the input of a tool call that it asks about only
-    /// because of its own check of dangerous commands.
+    /// The CLI asks a question that the coordinator has to answer. `call`: the call of a tool that it asks about.
     Asked {
         request_id: String,
         subtype: String,
-        checked: Option<Box<RawValue>>,
+        call: Option<Box<AskedCall>>,
+    },
+    /// The CLI no longer waits for an answer.
+    Cancelled {
+        request_id: String,
     },
     Answered {
         request_id: String,
         /// JSON, or the error.
         answer: Result<Option<String>, String>,
     },
+}
+
+/// A call of a tool that the CLI asks about.
+#[derive(Debug)]
+pub(crate) struct AskedCall {
+    pub(crate) asker: Asker,
+    pub(crate) tool: String,
+    /// Both questions about one call have the same. A version that does not say it asks about each call for itself.
+    pub(crate) tool_use_id: String,
+    pub(crate) input: Box<RawValue>,
+    pub(crate) title: Option<String>,
+    pub(crate) description: Option<String>,
+    /// The CLI asks only because of its own check of dangerous commands.
+    pub(crate) is_safety_check: bool,
 }
 
 /// The caller of a tool.
@@ -221,8 +237,11 @@ impl Narrator {
                 return AgentSignal::Asked {
                     request_id: request_id.into_owned(),
                     subtype: subtype.into_owned(),
-                    checked: checked_input(request),
+                    call: asked_call(request),
                 };
+            }
+            AgentEvent::ControlCancel { request_id } => {
+                return AgentSignal::Cancelled { request_id: request_id.into_owned() };
             }
             AgentEvent::ControlResponse { request_id, outcome } => {
                 let answer = outcome.map(|answer| answer.map(|json| json.get().to_owned()));
@@ -317,10 +336,19 @@ const fn event_phase(phase: SubagentPhase) -> Phase {
     }
 }
 
-/// The input of a tool call that the CLI asks about because of its check of dangerous commands.
-fn checked_input(request: &RawValue) -> Option<Box<RawValue>> {
+/// The call that the CLI asks about.
+fn asked_call(request: &RawValue) -> Option<Box<AskedCall>> {
     let permission = ToolPermission::read(request)?;
-    (permission.reason.as_deref() == Some("safetyCheck")).then(|| permission.input.to_owned())
+    let owned = |text: Option<std::borrow::Cow<'_, str>>| text.map(std::borrow::Cow::into_owned);
+    Some(Box::new(AskedCall {
+        asker: permission.asker,
+        is_safety_check: permission.reason.as_deref() == Some("safetyCheck"),
+        tool: permission.tool.into_owned(),
+        tool_use_id: owned(permission.tool_use_id).unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+        input: permission.input.to_owned(),
+        title: owned(permission.title),
+        description: owned(permission.description),
+    }))
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float to integer casts saturate")]

@@ -66,6 +66,9 @@ impl LastPublished {
                 FlushedTask::Changed(record) => publish_changed(record, context).await,
             }
         }
+        for ask in &flushed.asks {
+            feed.publish(&Changed::Ask(ask));
+        }
         if flushed.session_deleted {
             feed.publish(&Changed::SessionDeleted(session));
             self.row = None;

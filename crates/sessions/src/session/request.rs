@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::agent::AgentName;
+use domain::ask::{AskAnswer, AskId, AskRecord, DecidedBy};
 use domain::session::{CREDENTIAL_NAMES, Epoch, MAX_ENV_BYTES, MAX_VARIABLES, SessionId};
 use domain::task::{TaskId, TaskRecord, TaskRequest};
 use domain::webhook::Target;
@@ -28,7 +29,10 @@ pub(crate) type Written<T> = Result<T, Arc<StoreError>>;
 pub(crate) enum Request {
     Submit(Box<Submission>, Reply<Result<Accepted, SubmitError>>),
     /// Answers with the task's record once the task has ended, or with `None` if the session does not have this task.
-    Wait(TaskId, Reply<Option<Arc<TaskRecord>>>),
+    /// With [`Until::Ask`], the record may be that of the running task.
+    Wait(TaskId, Until, Reply<Option<Arc<TaskRecord>>>),
+    /// Answers an ask, with how it ended.
+    Answer(Box<AnswerRequest>, Reply<Result<AskRecord, AnswerError>>),
     /// Answers false if no task was running or queued.
     Abort(AbortScope, AbortMode, Reply<bool>),
     /// Answers false if the session does not exist.
@@ -58,6 +62,37 @@ pub struct Submission {
     pub idempotency: Option<IdempotencyKey>,
     /// The address that receives the task's end.
     pub webhook: Option<Target>,
+}
+
+/// What a caller waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// The end of the task.
+    End,
+    /// The end of the task, or its first open ask.
+    Ask,
+}
+
+/// An answer to an ask.
+#[derive(Debug)]
+pub struct AnswerRequest {
+    pub ask: AskId,
+    pub answer: AskAnswer,
+    pub by: DecidedBy,
+}
+
+/// An answer that was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    #[error("the ask has ended")]
+    NotOpen,
+    /// It begins with the name of the member.
+    #[error("{0}")]
+    Invalid(String),
+    #[error("could not store the answer")]
+    Store(#[source] Arc<StoreError>),
+    #[error("the server is shutting down")]
+    ShuttingDown,
 }
 
 /// A session's own credential in its stored form: a variable of a task's `env`, and its value.
@@ -95,6 +130,12 @@ pub enum SubmitError {
     EnvTooLarge(usize),
     #[error("env: the session would have {0} variables, which must be at most {MAX_VARIABLES}")]
     TooManyVariables(usize),
+}
+
+impl From<StoreError> for AnswerError {
+    fn from(error: StoreError) -> Self {
+        AnswerError::Store(Arc::new(error))
+    }
 }
 
 impl From<StoreError> for SubmitError {

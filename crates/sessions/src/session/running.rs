@@ -4,6 +4,7 @@ mod outcome;
 
 use std::time::Duration;
 
+use domain::ask::Remembered;
 use domain::event::Event;
 use domain::task::{Answer, Failure, TaskRecord, TaskStatus};
 use domain::usage::Cost;
@@ -34,7 +35,10 @@ pub(crate) struct Running {
     begun: Instant,
     /// The gateway's meter when the task began, or when this coordinator continued it.
     at_start: UsageSnapshot,
+    /// The end of the task's time, which does not run while the task waits for people.
     deadline: Instant,
+    /// The beginning of the present wait, as far as this coordinator has seen it.
+    wait_seen: Instant,
     /// The agent has produced output. This is assumed if another coordinator began the task.
     spoke: bool,
     /// The task's message waits until the task's start is durable.
@@ -76,6 +80,15 @@ pub(crate) struct Progress {
     /// The failure that the coordinator decided on before the turn ended.
     #[serde(rename = "verdict")]
     forced_failure: Option<Failure>,
+    /// The time that the task has waited for people, without the present wait.
+    #[serde(default)]
+    waited_ms: u64,
+    /// The beginning of the present wait: an ask is open.
+    #[serde(default)]
+    waits_since: Option<Timestamp>,
+    /// The decisions that are kept for the rest of the task.
+    #[serde(default)]
+    remembered: Vec<Remembered>,
 }
 
 impl Running {
@@ -91,12 +104,14 @@ impl Running {
         let deadline = now + Duration::from_millis(record.request.timeout_ms);
         let progress = Progress { resumed, ..Progress::default() };
         let (trace, spoke, prompt_pending) = (TaskTrace::default(), false, true);
-        Running { record, root, progress, begun, at_start, deadline, spoke, prompt_pending, text: None, trace }
+        let (wait_seen, text) = (now, None);
+        Running { record, root, progress, begun, at_start, deadline, wait_seen, spoke, prompt_pending, text, trace }
     }
 
     /// Continues a task that another coordinator began. Its time limit counts from its start on the wall clock.
     pub(crate) fn resume(task: WaitingTask, progress: Progress) -> Self {
-        let WaitingTask { record, prompt: root } = task;
+        let WaitingTask { mut record, prompt: root } = task;
+        record.waiting = progress.waits_since.is_some();
         let since = |start: Timestamp| Timestamp::now().duration_since(start).try_into().unwrap_or(Duration::ZERO);
         let started = record.started.unwrap_or(record.created);
         let staged = record.repository.as_ref().and_then(|progress| progress.stage_began).unwrap_or(started);
@@ -104,13 +119,15 @@ impl Running {
         let limit = if progress.forced_failure.is_some() {
             INTERRUPT_GRACE
         } else {
-            Duration::from_millis(record.request.timeout_ms).saturating_sub(staged)
+            let waits = progress.waits_since.map(since).unwrap_or_default() + Duration::from_millis(progress.waited_ms);
+            Duration::from_millis(record.request.timeout_ms).saturating_sub(staged.saturating_sub(waits))
         };
         let now = Instant::now();
         let begun = now.checked_sub(elapsed).unwrap_or(now);
         let (at_start, trace) = (UsageSnapshot::default(), TaskTrace::default());
         let (deadline, spoke, prompt_pending) = (now + limit, true, false);
-        Running { record, root, progress, begun, at_start, deadline, spoke, prompt_pending, text: None, trace }
+        let (wait_seen, text) = (now, None);
+        Running { record, root, progress, begun, at_start, deadline, wait_seen, spoke, prompt_pending, text, trace }
     }
 
     /// Records the task's calls in this trace from now on.
@@ -150,8 +167,47 @@ impl Running {
         self.progress.schema_error.as_deref()
     }
 
-    pub(crate) fn deadline(&self) -> Instant {
-        self.deadline
+    /// The end of the task's time. `None`: it does not run, because the task waits for people.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let is_stopped = self.is_waiting() && self.progress.forced_failure.is_none();
+        (!is_stopped).then_some(self.deadline)
+    }
+
+    /// An ask of the task is open.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.progress.waits_since.is_some()
+    }
+
+    /// The first ask was opened: the task's time stops. Returns false if it had stopped already.
+    pub(crate) fn begin_wait(&mut self) -> bool {
+        if self.is_waiting() {
+            return false;
+        }
+        (self.progress.waits_since, self.wait_seen) = (Some(Timestamp::now()), Instant::now());
+        self.record.waiting = true;
+        true
+    }
+
+    /// The last ask ended: the task's time goes on. Returns false if the task did not wait.
+    pub(crate) fn end_wait(&mut self) -> bool {
+        let Some(since) = self.progress.waits_since.take() else { return false };
+        let waited: Duration = Timestamp::now().duration_since(since).try_into().unwrap_or_default();
+        self.progress.waited_ms += u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        if self.progress.forced_failure.is_none() {
+            self.deadline += self.wait_seen.elapsed();
+        }
+        self.record.waiting = false;
+        true
+    }
+
+    /// The decisions that are kept for the rest of the task.
+    pub(crate) fn remembered(&self) -> &[Remembered] {
+        &self.progress.remembered
+    }
+
+    pub(crate) fn remember(&mut self, remembered: Remembered) {
+        self.progress.remembered.retain(|kept| kept.rule != remembered.rule);
+        self.progress.remembered.push(remembered);
     }
 
     /// Records that the CLI confirmed a message: its results belong to this task from now on.
@@ -226,8 +282,13 @@ impl Running {
     pub(crate) fn into_next_attempt(mut self, reason: RetryReason) -> WaitingTask {
         self.progress.calls.cut(&self.trace);
         self.trace.attempt_lost(&self.record, reason.as_str());
-        let record =
-            TaskRecord { status: TaskStatus::Queued, started: None, attempt: self.record.attempt + 1, ..self.record };
+        let record = TaskRecord {
+            status: TaskStatus::Queued,
+            started: None,
+            attempt: self.record.attempt + 1,
+            waiting: false,
+            ..self.record
+        };
         WaitingTask { record, prompt: self.root }
     }
 
@@ -299,6 +360,7 @@ impl Running {
         let used = self.used(now);
         self.progress.calls.cut(&self.trace);
         let mut record = self.record;
+        record.waiting = false;
         record.status = status;
         record.finished = Some(Timestamp::now());
         record.answer = Some(Answer {
@@ -321,31 +383,4 @@ impl Running {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Progress;
-
-    /// Another version of the coordinator reads these names.
-    #[test]
-    fn the_stored_names_of_the_progress_stay() {
-        let stored = serde_json::to_value(Progress::default()).unwrap();
-        let names: Vec<&String> = stored.as_object().unwrap().keys().collect();
-        let mut expected = [
-            "since",
-            "accepted",
-            "heard",
-            "complaint",
-            "turns",
-            "tools",
-            "calls",
-            "delegates",
-            "resumed",
-            "used",
-            "cli_cost",
-            "verdict",
-        ];
-        expected.sort_unstable();
-        let mut names: Vec<&str> = names.into_iter().map(String::as_str).collect();
-        names.sort_unstable();
-        assert_eq!(names, expected);
-    }
-}
+mod tests;

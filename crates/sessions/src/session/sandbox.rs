@@ -114,8 +114,9 @@ impl SessionSandbox {
         self.slot = slot.or(self.slot.take());
         self.lease = lease.or(self.lease.take());
         let (record, model, repairs) = (sandbox.record(), sandbox.model.clone(), sandbox.repairs.clone());
+        let asks = sandbox.asks;
         self.attached = Some(Attached { sandbox, applied_env: None });
-        Ok(Ready { template, model, transcript_lost, spent, record, repairs })
+        Ok(Ready { template, model, asks, transcript_lost, spent, record, repairs })
     }
 
     /// Takes the sandbox and its slot out, to take the sandbox down. The lease stays until
@@ -287,6 +288,8 @@ pub(crate) struct Ready {
     pub(crate) template: Arc<AgentTemplate>,
     /// The model that a new agent was started with.
     pub(crate) model: String,
+    /// The new agent asks about each call of a tool.
+    pub(crate) asks: bool,
     /// A conversation was to be resumed, but its transcript is lost.
     pub(crate) transcript_lost: bool,
     /// The cost of the task that was running, if the sandbox was reattached.

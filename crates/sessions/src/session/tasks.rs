@@ -138,6 +138,11 @@ impl Tasks {
         running.or_else(|| self.ending.as_ref().map(|ending| &ending.record))
     }
 
+    /// The running task, if it waits for people.
+    pub(crate) fn waiting(&self) -> Option<&TaskRecord> {
+        self.running.as_ref().filter(|running| running.is_waiting()).map(|running| &running.record)
+    }
+
     pub(crate) fn running(&self) -> Option<&Running> {
         self.running.as_ref()
     }
@@ -232,11 +237,12 @@ impl Tasks {
     /// Returns the running task's overrun, if any. `stalls_at` is the time at which a silent agent counts as stalled.
     pub(crate) fn overdue(&self, now: Instant, stalls_at: Option<Instant>) -> Option<Overdue> {
         let running = self.running.as_ref()?;
-        if running.deadline() <= now && running.forced_failure().is_none() {
+        let is_over = running.deadline().is_some_and(|deadline| deadline <= now);
+        if is_over && running.forced_failure().is_none() {
             let milliseconds = running.record.request.timeout_ms;
             let error = format!("the task did not end within {milliseconds} ms (timeoutMs)");
             Some(Overdue::TimedOut(Failure::new(ErrorType::Timeout, error)))
-        } else if running.deadline() <= now {
+        } else if is_over {
             Some(Overdue::NotInterrupted(Failure::new(ErrorType::Timeout, "the task did not end in time")))
         } else {
             stalls_at.is_some_and(|at| at <= now).then_some(Overdue::Stalled)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::task::{TaskId, TaskRecord};
 
-use super::request::{Accepted, Reply, Submission, SubmitError, Written};
+use super::request::{Accepted, Reply, Submission, SubmitError, Until, Written};
 
 /// A caller that waits for the end of a task. All of them share the record.
 type EndReply = Reply<Option<Arc<TaskRecord>>>;
@@ -13,6 +13,8 @@ type EndReply = Reply<Option<Arc<TaskRecord>>>;
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     ends: HashMap<TaskId, Vec<EndReply>>,
+    /// Callers that wait for the end of a task, or for its first open ask.
+    asks: HashMap<TaskId, Vec<EndReply>>,
     interrupts: Vec<(TaskId, Reply<bool>)>,
     stops: Vec<StopReply>,
     deferred: Vec<DeferredTask>,
@@ -50,8 +52,19 @@ impl StopReply {
 }
 
 impl Waiters {
-    pub(crate) fn wait_for_end(&mut self, task: TaskId, reply: EndReply) {
-        self.ends.entry(task).or_default().push(reply);
+    pub(crate) fn wait_for(&mut self, task: TaskId, until: Until, reply: EndReply) {
+        let replies = match until {
+            Until::End => &mut self.ends,
+            Until::Ask => &mut self.asks,
+        };
+        replies.entry(task).or_default().push(reply);
+    }
+
+    /// Answers the callers that do not wait longer than for an ask. `waiting`: the running task, if an ask of it is open and durable.
+    pub(crate) fn task_waits(&mut self, waiting: Option<&TaskRecord>) {
+        if let Some(record) = waiting {
+            answer(self.asks.remove(&record.id).unwrap_or_default(), record);
+        }
     }
 
     /// Answers true once the task that was interrupted has ended.
@@ -82,13 +95,8 @@ impl Waiters {
 
     /// Answers the callers that wait for a task, whose end is durable now.
     pub(crate) fn task_ended(&mut self, record: &TaskRecord) {
-        let replies = self.ends.remove(&record.id).unwrap_or_default();
-        if !replies.is_empty() {
-            let record = Arc::new(record.clone());
-            for reply in replies {
-                drop(reply.send(Some(Arc::clone(&record))));
-            }
-        }
+        answer(self.ends.remove(&record.id).unwrap_or_default(), record);
+        answer(self.asks.remove(&record.id).unwrap_or_default(), record);
         for (_, reply) in self.interrupts.extract_if(.., |(task, _)| *task == record.id) {
             let _ = reply.send(true);
         }
@@ -99,6 +107,16 @@ impl Waiters {
         for reply in self.stops.drain(..) {
             reply.stopped(outcome.clone());
         }
+    }
+}
+
+fn answer(replies: Vec<EndReply>, record: &TaskRecord) {
+    if replies.is_empty() {
+        return;
+    }
+    let record = Arc::new(record.clone());
+    for reply in replies {
+        drop(reply.send(Some(Arc::clone(&record))));
     }
 }
 

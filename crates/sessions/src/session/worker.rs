@@ -2,8 +2,8 @@
 //! and reports back.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use domain::ask::AskRecord;
 use domain::event::EndedBy;
 use domain::session::{SessionId, SessionRecord};
 use domain::task::{ErrorType, Failure, TaskId, TaskRecord};
@@ -16,21 +16,18 @@ use tracing::info;
 use super::agent::{Agent, Scope};
 use super::context::SessionContext;
 use super::durable::{DurableState, Savepoint};
-use super::idle::IdleTimer;
+use super::idle::{IdleTimer, LONGEST_SLEEP};
 use super::intake::PendingTask;
 use super::published::{LastPublished, Status};
 use super::report::{self, Next, Report, Reports};
 use super::request::{
-    AbortMode, AbortScope, Accepted, OwnCredential, Reply, Request, SessionView, Submission, SubmitError, Subscription,
+    AbortMode, AbortScope, Accepted, AnswerError, AnswerRequest, OwnCredential, Reply, Request, SessionView,
+    Submission, SubmitError, Subscription, Until,
 };
-use super::running::Running;
 use super::sandbox::{take_warm, wipe};
 use super::state::{Action, After, Input, State};
 use super::tasks::{End, Tasks};
 use super::waiters::{StopReply, Waiters};
-
-/// The sleep of a worker without a deadline.
-const LONGEST_SLEEP: Duration = Duration::from_hours(1);
 
 pub(crate) struct Worker {
     context: Arc<SessionContext>,
@@ -70,7 +67,8 @@ impl Worker {
     /// Runs until the session is idle without subscribers, or until the coordinator ends. Returns the requests that came too late.
     pub(crate) async fn run(mut self, unfinished: Vec<UnfinishedTask>) -> Vec<Request> {
         self.context.load_balances(&unfinished).await;
-        let input = self.with_agent(|agent, scope| agent.restore(unfinished, scope));
+        let asks = self.context.load_asks(&self.durable).await;
+        let input = self.with_agent(|agent, scope| agent.restore(unfinished, asks, scope));
         self.advance(input).await;
         let shutdown = self.context.shutdown.clone();
         loop {
@@ -109,7 +107,8 @@ impl Worker {
     async fn on_request(&mut self, request: Request) {
         match request {
             Request::Submit(submission, reply) => self.on_submit(submission, reply).await,
-            Request::Wait(task, reply) => self.wait(task, reply).await,
+            Request::Wait(task, until, reply) => self.wait(task, until, reply).await,
+            Request::Answer(answer, reply) => drop(reply.send(self.answer(*answer).await)),
             Request::Abort(scope, mode, reply) => self.abort(&scope, mode, reply).await,
             Request::Reset(reply) => self.stop(After::Reset, StopReply::Reset(reply)).await,
             Request::Delete(reply) => self.stop(After::Delete, StopReply::Delete(reply)).await,
@@ -134,7 +133,8 @@ impl Worker {
         if self.state.stop() == Some(After::Delete) {
             return self.waiters.defer((submission, reply), self.context.settings.max_queue);
         }
-        if self.state == State::Idle && self.agent.is_outdated(&self.context) {
+        let is_usable = self.agent.keeps_rules_of(&submission.request) && !self.agent.is_outdated(&self.context);
+        if self.state == State::Idle && !is_usable {
             self.transition(Input::IdledOut).await;
         }
         let accepted = self.submit(*submission).await;
@@ -178,13 +178,22 @@ impl Worker {
         Ok(true)
     }
 
-    async fn wait(&mut self, task: TaskId, reply: Reply<Option<Arc<TaskRecord>>>) {
+    async fn wait(&mut self, task: TaskId, until: Until, reply: Reply<Option<Arc<TaskRecord>>>) {
         if self.tasks.has(&task) || self.durable.ends(&task) {
-            return self.waiters.wait_for_end(task, reply);
+            self.waiters.wait_for(task, until, reply);
+            return self.flush().await;
         }
         let found = self.context.store.task(&task).await.ok().flatten();
         let found = found.filter(|record| record.session_id == *self.durable.id());
         let _ = reply.send(found.map(Arc::new));
+    }
+
+    async fn answer(&mut self, answer: AnswerRequest) -> Result<AskRecord, AnswerError> {
+        self.commit().await?;
+        let answered = self.with_agent(|agent, scope| agent.answer(answer, scope))?;
+        self.commit().await?;
+        self.agent.send().await;
+        Ok(answered)
     }
 
     async fn abort(&mut self, scope: &AbortScope, mode: AbortMode, reply: Reply<bool>) {
@@ -193,9 +202,10 @@ impl Worker {
         if let (Some(task), AbortMode::Interrupt) = (&running, mode) {
             self.waiters.wait_for_interrupt(task.clone(), reply);
             self.agent.interrupt(end.failure, &mut self.tasks);
-            return self.agent.send().await;
+            self.with_agent(Agent::withdraw_asks);
+            return self.advance(None).await;
         }
-        let aborted = self.end_tasks(scope, &end);
+        let aborted = self.with_agent(|agent, parts| agent.end_tasks(scope, &end, parts));
         self.flush().await;
         failpoint!("abort.written");
         let is_unused = self.state == State::Starting && (self.tasks.queued() == 0 || self.tasks.ending().is_some());
@@ -213,25 +223,13 @@ impl Worker {
             return reply.no_session();
         }
         self.waiters.wait_for_stop(reply);
-        self.end_tasks(&AbortScope::Session, &End::of_stop(after));
+        self.with_agent(|agent, scope| agent.end_tasks(&AbortScope::Session, &End::of_stop(after), scope));
         self.advance(Some(Input::Stop(after))).await;
-    }
-
-    /// Ends the running and the queued tasks in the scope. Returns false if there are none.
-    fn end_tasks(&mut self, scope: &AbortScope, end: &End) -> bool {
-        let running = self.tasks.running_in(scope).is_some();
-        self.agent.hurry_handing_in(scope, &self.tasks);
-        if running {
-            self.agent.end_running(end.clone(), &mut self.tasks, &mut self.durable);
-        }
-        self.tasks.end_queued(scope, end, &mut self.durable) || running
     }
 
     /// Starts the sandbox of a session that had one, because a task is likely to follow, if no other session needs the slot.
     async fn prepare(&mut self) {
-        let had_conversation = self.durable.claude_session_id().is_some() && self.durable.repository().is_none();
-        let is_off = !self.context.warm.is_on() || self.context.draining.is_cancelled();
-        if self.state == State::Cold && had_conversation && !is_off && self.agent.reserve_spare_slot(&self.context) {
+        if self.state == State::Cold && self.with_agent(|agent, scope| agent.reserve_spare_slot(scope)) {
             self.transition(Input::Expected).await;
         }
     }
@@ -299,6 +297,7 @@ impl Worker {
             After::Delete => self.durable.delete(),
         }
         self.commit_or_undo(before).await?;
+        self.agent.forget_decisions();
         if after == After::Delete {
             self.durable = self.durable.next_life(&self.context);
             self.agent.forget_conversation();
@@ -329,6 +328,8 @@ impl Worker {
             self.waiters.task_ended(record);
             failpoint!("end.published");
         }
+        self.waiters.task_waits(self.tasks.waiting());
+        self.agent.release_decisions();
         self.agent.send_pending_prompt(&self.context, &mut self.tasks, &self.durable).await;
         Ok(())
     }
@@ -348,9 +349,8 @@ impl Worker {
     /// The earliest moment at which the worker acts by itself.
     fn next_deadline(&self) -> Instant {
         let (stops_at, retires_at) = (self.idle.stops_at(self.state), self.idle.retires_at(self.state));
-        let times_out_at = self.tasks.running().map(Running::deadline);
-        let stalls_at = self.agent.stalls_at(&self.tasks, self.context.settings.stall_timeout);
-        let deadlines = [stops_at, retires_at, times_out_at, stalls_at, self.durable.retry_at()];
+        let acts_at = self.agent.acts_at(&self.tasks, self.context.settings.stall_timeout);
+        let deadlines = [stops_at, retires_at, acts_at, self.durable.retry_at()];
         deadlines.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + LONGEST_SLEEP)
     }
 

@@ -31,12 +31,14 @@ pub struct TaskPlace {
 
 const COLUMNS: &str =
     "number, id, session, session_id, status, created, started, finished, prompt_uuid, message, request,
-     failure, answer, attempt, repository";
+     failure, answer, attempt, repository,
+     EXISTS (SELECT 1 FROM asks WHERE asks.task = task_records.id AND asks.state = 'open')";
 
 /// [`COLUMNS`] without the texts of the request. JSON that does not parse passes as it is.
 const TEXTLESS_COLUMNS: &str = "number, id, session, session_id, status, created, started, finished, prompt_uuid, '',
      CASE WHEN json_valid(request) THEN json_set(request, '$.context', NULL, '$.metadata', NULL) ELSE request END,
-     failure, answer, attempt, repository";
+     failure, answer, attempt, repository,
+     EXISTS (SELECT 1 FROM asks WHERE asks.task = task_records.id AND asks.state = 'open')";
 
 /// A filter of tasks. All fields that are set must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -296,7 +298,8 @@ pub(super) fn listed_columns(answers: Answers) -> String {
     };
     format!(
         "number, id, session, session_id, status, created, started, finished, prompt_uuid, substr(CAST(message AS BLOB), 1, {bytes}),
-         {request}, {failure}, {answer}, attempt, {repository}"
+         {request}, {failure}, {answer}, attempt, {repository},
+         EXISTS (SELECT 1 FROM asks WHERE asks.task = task_records.id AND asks.state = 'open')"
     )
 }
 
@@ -332,6 +335,7 @@ fn decode(row: &Row<'_>) -> Result<(i64, UnfinishedTask), StoreError> {
         failure: row.get::<_, Option<String>>(11)?.as_deref().map(row::json).transpose()?,
         answer: row.get::<_, Option<String>>(12)?.as_deref().map(row::json).transpose()?,
         repository: row.get::<_, Option<String>>(14)?.as_deref().map(row::json).transpose()?,
+        waiting: row.get(15)?,
     };
     Ok((row.get(0)?, UnfinishedTask { record, prompt_uuid: Uuid::from_bytes(row.get(8)?) }))
 }

@@ -62,7 +62,11 @@ fn remove_record(connection: &Connection, number: i64, task: Option<i64>) -> Res
     ] {
         connection.prepare_cached(statement)?.execute([number])?;
     }
-    for statement in ["DELETE FROM idempotency_keys WHERE task = ?1", "DELETE FROM webhooks WHERE task = ?1"] {
+    for statement in [
+        "DELETE FROM idempotency_keys WHERE task = ?1",
+        "DELETE FROM webhooks WHERE task = ?1",
+        "DELETE FROM asks WHERE task = ?1",
+    ] {
         connection.prepare_cached(statement)?.execute([task])?;
     }
     Ok(())

@@ -79,6 +79,7 @@ pub(super) fn task(session: &SessionRecord, message: &str) -> TaskRecord {
             repository: None,
             scripted: false,
             trace_parent: None,
+            asks: None,
         },
         created: at(2),
         started: None,
@@ -87,6 +88,7 @@ pub(super) fn task(session: &SessionRecord, message: &str) -> TaskRecord {
         answer: None,
         failure: None,
         repository: None,
+        waiting: false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use failpoint::failpoint;
 use rusqlite::Connection;
 
-use super::{Request, Work, Writer, logs, search, sessions, tasks, usage, webhooks};
+use super::{Request, Work, Writer, asks, logs, search, sessions, tasks, usage, webhooks};
 use crate::damage::DamageLog;
 use crate::seal::Sealer;
 use crate::{Change, StoreError, orphans, retention};
@@ -171,6 +171,10 @@ fn apply(connection: &Connection, sealer: &Sealer, damage: &DamageLog, change: &
         Change::InsertWebhook { id, task, target } => webhooks::insert(connection, sealer, *id, task, target),
         Change::AttemptedWebhook(attempted) => webhooks::attempted(connection, damage, attempted),
         Change::ReplayWebhook(id) => webhooks::replay(connection, *id),
+        Change::InsertAsk { session, ask } => asks::insert(connection, *session, ask),
+        Change::EndAsk(ask) => asks::end(connection, ask),
+        Change::RememberDecision { session, remembered } => asks::remember(connection, *session, remembered),
+        Change::ForgetDecisions(session) => asks::forget(connection, *session),
         Change::RecordOrphanVolumes { volumes, now } => orphans::record(connection, volumes, *now, damage),
     }
 }

@@ -6,6 +6,7 @@ use domain::session::{SandboxRecord, SessionKey, SessionRecord};
 use rusqlite::{Connection, OptionalExtension, params};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::asks;
 use crate::seal::{Place, Sealer};
 use crate::{StoreError, orphans, row};
 
@@ -140,6 +141,7 @@ pub(super) fn delete(connection: &Connection, key: SessionKey) -> Result<(), Sto
     connection.prepare_cached("DELETE FROM task_logs WHERE session = ?1")?.execute([number])?;
     connection.prepare_cached("INSERT INTO deleted_sessions (number) VALUES (?1)")?.execute([number])?;
     orphans::deleted(connection, key)?;
+    asks::delete(connection, key)?;
     // Their texts are hidden from now on, and removed later: a queue may have hundreds of megabytes.
     connection
         .prepare_cached("INSERT OR IGNORE INTO deleted_texts (session) VALUES (?1)")?

@@ -34,7 +34,7 @@ async fn permission_allowed(lab: Arc<Lab>) -> Result<()> {
     ensure!(request["tool_name"] == "Bash" && request["input"]["command"] == "touch original", "{request}");
     ensure!(request["tool_use_id"].is_string(), "no tool_use_id: {request}");
     let input = serde_json::value::to_raw_value(&json!({ "command": "touch changed; echo changed" }))?;
-    claude.send(&allow_tool(asked["request_id"].as_str().unwrap_or_default(), &input)).await?;
+    claude.send(&allow_tool(asked["request_id"].as_str().unwrap_or_default(), Some(&input))).await?;
     let result = claude.result().await?;
     ensure!(result["result"].as_str().is_some_and(|text| text.starts_with("done: changed")), "{result}");
     ensure!(
@@ -63,7 +63,7 @@ async fn safety_check(lab: Arc<Lab>) -> Result<()> {
     let request = &asked["request"];
     ensure!(request["decision_reason_type"] == "safetyCheck", "{request}");
     let input = serde_json::value::to_raw_value(&request["input"])?;
-    claude.send(&allow_tool(asked["request_id"].as_str().unwrap_or_default(), &input)).await?;
+    claude.send(&allow_tool(asked["request_id"].as_str().unwrap_or_default(), Some(&input))).await?;
     let result = claude.result().await?;
     ensure!(result["result"].as_str().is_some_and(|text| text.starts_with("done: removed")), "{result}");
     ensure!(!lab.workspace().join("doomed").exists(), "the command did not run");

@@ -62,8 +62,11 @@ async fn initialize(lab: Arc<Lab>) -> Result<()> {
     let schema = json!({ "type": "object", "properties": { "size": { "type": "number" } }, "required": ["size"] });
     let schema = serde_json::value::to_raw_value(&schema)?;
     let mut claude = lab.start(&Launch::new())?;
-    let request =
-        ControlRequest::Initialize { system_prompt: Some("Prompt of the template."), json_schema: Some(&schema) };
+    let request = ControlRequest::Initialize {
+        system_prompt: Some("Prompt of the template."),
+        json_schema: Some(&schema),
+        hook: None,
+    };
     let response = claude.control(&request).await?;
     ensure!(response["subtype"] == "success", "{response}");
     let result = claude.ask("json:{\"size\":3}").await?;

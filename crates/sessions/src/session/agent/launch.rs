@@ -1,5 +1,6 @@
 //! The sandbox of the agent: launched, reattached, taken down.
 
+use domain::ask::{AskRecord, Remembered};
 use domain::event::{EndedBy, Event, QueuedReason, WarningCode};
 use domain::task::{ErrorType, Failure, TaskId};
 use failpoint::failpoint;
@@ -15,6 +16,7 @@ use crate::repository::WoundUp;
 use crate::session::context::SessionContext;
 use crate::session::report::{Next, Report};
 use crate::session::repository_work;
+use crate::session::request::AbortScope;
 use crate::session::sandbox::{Found, Launched, NotLaunched, TakeDown, Wanted, failure_of};
 use crate::session::state::{After, Input, State};
 use crate::session::tasks::End;
@@ -52,14 +54,21 @@ impl Agent {
     }
 
     /// Restores the dialogue and the tasks of the previous coordinator. Returns the input that follows.
-    pub(crate) fn restore(&mut self, unfinished: Vec<UnfinishedTask>, scope: &mut Scope<'_>) -> Option<Input> {
+    pub(crate) fn restore(
+        &mut self,
+        unfinished: Vec<UnfinishedTask>,
+        (asks, remembered): (Vec<AskRecord>, Vec<Remembered>),
+        scope: &mut Scope<'_>,
+    ) -> Option<Input> {
         let sandbox = scope.durable.sandbox().cloned();
         if sandbox.is_none() && unfinished.is_empty() {
+            self.conversation.restore_asks(asks, remembered, scope.tasks, scope.durable);
             return None;
         }
         let begun = scope.tasks.restore(unfinished, scope.durable);
         let stored = sandbox.as_ref().and_then(|sandbox| sandbox.progress.as_deref());
         let is_usable = self.conversation.resume(stored, begun, scope.tasks);
+        self.conversation.restore_asks(asks, remembered, scope.tasks, scope.durable);
         if scope.tasks.ending().is_some() {
             return Some(Input::Stop(After::Rest));
         }
@@ -124,12 +133,12 @@ impl Agent {
                 if ready.transcript_lost {
                     scope.durable.forget_conversation();
                 }
-                self.conversation.attach(ready.template, ready.model);
+                self.conversation.attach(ready.template, ready.model, ready.asks);
                 scope.durable.record_sandbox(ready.record);
                 self.assign_to_session(scope.durable);
                 self.repository.follow_pushes(&self.sandbox, scope);
                 failpoint!("sandbox.ready");
-                Input::Started
+                self.ready_for_next(scope)
             }
             Err(error) => {
                 let failure = failure_of(&error);
@@ -184,7 +193,7 @@ impl Agent {
                 return Input::LaunchLost;
             }
             self.assign_to_session(scope.durable);
-            return Input::Started;
+            return self.ready_for_next(scope);
         };
         let trace = scope.trace(&record);
         self.assign_to_task(&record, trace.clone(), scope.durable);
@@ -193,6 +202,15 @@ impl Agent {
             running.resend_prompt();
         }
         Input::Reattached
+    }
+
+    /// The sandbox is ready. It is replaced if the next task has rules that its agent does not know, because it was started for
+    /// another task.
+    fn ready_for_next(&self, scope: &Scope<'_>) -> Input {
+        match scope.tasks.first() {
+            Some(next) if !self.keeps_rules_of(&next.record.request) => Input::LaunchLost,
+            Some(_) | None => Input::Started,
+        }
     }
 
     /// All model requests of an ended task are charged. Publishes its end if that has not happened yet.
@@ -215,6 +233,16 @@ impl Agent {
         if scope.durable.remove_sandbox() || is_concluded {
             scope.durable.touch();
         }
+    }
+
+    /// Ends the running and the queued tasks that an abort concerns. Returns false if there are none.
+    pub(crate) fn end_tasks(&mut self, aborted: &AbortScope, end: &End, scope: &mut Scope<'_>) -> bool {
+        let running = scope.tasks.running_in(aborted).is_some();
+        self.hurry_handing_in(aborted, scope.tasks);
+        if running {
+            self.end_running(end.clone(), scope.tasks, scope.durable);
+        }
+        scope.tasks.end_queued(aborted, end, scope.durable) || running
     }
 
     /// Ends the running task and cuts its model requests, which are charged at once.

@@ -1,7 +1,7 @@
 //! The agent's lines: published as events, and applied to the running task.
 
 use agent_template::PermissionMode;
-use claude_stream::{AgentLine, Decoder, LineError, allow_tool, deny_tool, user_message};
+use claude_stream::{AgentLine, Decoder, LineError, user_message};
 use domain::event::EndedBy;
 use domain::task::{ErrorType, Failure};
 use failpoint::failpoint;
@@ -10,7 +10,7 @@ use sandbox::belongs_in_log;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 use tokio::time::Instant;
-use tracing::{debug, info};
+use tracing::info;
 
 use super::{Conversation, repair_text};
 use crate::session::durable::DurableState;
@@ -84,6 +84,7 @@ impl Conversation {
         }
         if !events.is_empty() || self.dialogue.narrator.holds_text() {
             tasks.on_events(&events);
+            self.on_calls_ended(&events, context);
         }
         self.apply(signal, context);
     }
@@ -114,13 +115,8 @@ impl Conversation {
                 }
             }
             AgentSignal::Ended(end) => self.on_turn_end(*end, context),
-            AgentSignal::Asked { request_id, subtype, checked } => {
-                debug!(session.id = %durable.id(), request = subtype, allowed = checked.is_some(), "the agent asked a question");
-                self.outbox.push(match checked.filter(|_| self.allows_every_call()) {
-                    Some(input) => allow_tool(&request_id, &input),
-                    None => deny_tool(&request_id, "no person is available to answer"),
-                });
-            }
+            AgentSignal::Asked { request_id, subtype, call } => self.on_asked(&request_id, &subtype, call, context),
+            AgentSignal::Cancelled { request_id } => self.on_cancelled(&request_id, context),
             AgentSignal::Answered { request_id, answer } => {
                 if let Err(error) = &answer {
                     info!(session.id = %durable.id(), request.id = request_id, error, "the agent refused a request");
@@ -132,7 +128,7 @@ impl Conversation {
     }
 
     /// The template allows every call of a tool, because the sandbox is the boundary. The CLI's own check of commands adds nothing.
-    fn allows_every_call(&self) -> bool {
+    pub(super) fn allows_every_call(&self) -> bool {
         let mode = self.template.as_ref().map(|template| template.settings.permission_mode);
         mode == Some(PermissionMode::BypassPermissions)
     }
@@ -143,6 +139,9 @@ impl Conversation {
         // A turn that the CLI started by itself ends no task.
         if end.unasked {
             return;
+        }
+        if tasks.running().is_some_and(Running::is_accepted) {
+            self.withdraw_asks(tasks, durable);
         }
         let Some(mut running) = tasks.take_accepted() else { return };
         let before = self.dialogue.cli_total;

@@ -109,6 +109,7 @@ impl DurableState {
             answer: None,
             failure: None,
             repository: session.repository.as_ref().map(|_| RepositoryProgress::default()),
+            waiting: false,
         };
         let waiting = WaitingTask::new(&record, Uuid::new_v4());
         self.journal.change(Change::InsertTask {

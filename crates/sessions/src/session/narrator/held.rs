@@ -79,6 +79,7 @@ impl Narrator {
             | AgentEvent::InputDelta { .. }
             | AgentEvent::Subagent { .. }
             | AgentEvent::ControlRequest { .. }
+            | AgentEvent::ControlCancel { .. }
             | AgentEvent::ControlResponse { .. }
             | AgentEvent::CommandLifecycle { .. }
             | AgentEvent::Status { .. }

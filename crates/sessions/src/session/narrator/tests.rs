@@ -278,7 +278,9 @@ fn the_clis_own_check_is_told_from_other_questions() {
         )
     };
     let checked = |line: &str| match narrate(&[line]).1.remove(0) {
-        AgentSignal::Asked { checked, .. } => checked.map(|input| input.get().to_owned()),
+        AgentSignal::Asked { call, .. } => {
+            call.filter(|call| call.is_safety_check).map(|call| call.input.get().to_owned())
+        }
         other => panic!("{other:?}"),
     };
     let input = Some(r#"{"command":"rm"}"#.to_owned());

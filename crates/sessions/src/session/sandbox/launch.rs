@@ -115,13 +115,13 @@ impl Launch {
         let (template, image) = tokio::join!(self.context.template(&self.wanted.agent), sandboxes.image_id());
         let current = template.as_ref().is_ok_and(|template| warm.is_current(template, image.as_deref()));
         let Warm { session, sandbox, template, slot, .. } = warm;
-        if current {
+        if current && (sandbox.asks || !self.wanted.asks) {
             failpoint!("warm.given");
             preparing.ended(None);
             // A new session has no conversation to resume.
             return Ok(self.launched(sandbox, template, slot, None));
         }
-        info!(sandbox.name = %sandbox.name, "a warm sandbox was out of date");
+        info!(sandbox.name = %sandbox.name, "a warm sandbox was out of date, or its agent does not ask");
         // The workspace is replaced too, because it may have files that the template no longer has.
         sandboxes.replace(session, sandbox).await.map_err(LaunchError::from)?;
         self.start(slot).await

@@ -144,7 +144,7 @@ impl Preparation<'_> {
         let rules = rules.map_err(|error| failed(ErrorType::EngineUnavailable, domain::error_chain(&error)))?;
         let assignment = Assignment::Image(self.image());
         let order = self.launch.wanted.order(template(&rules, ANSWER_SCHEMA)?, assignment);
-        let order = LaunchOrder { resume: None, ..order };
+        let order = LaunchOrder { resume: None, asks: false, ..order };
         let question = question(prompt, candidates);
         let sandbox = self.open(&order).await?;
         sandbox.start_agent(&order).await?;

@@ -30,6 +30,8 @@ pub(crate) struct Wanted {
     pub(super) payer: Option<Payer>,
     /// The trace of the first task.
     pub(super) trace: TaskTrace,
+    /// The first task has rules for calls of tools.
+    pub(super) asks: bool,
     /// Set if the session works in a repository.
     pub(super) repository: Option<WantedRepository>,
 }
@@ -57,6 +59,7 @@ impl Wanted {
             fresh_workspace: resume.is_none() && record.is_none_or(|record| record.turns == 0),
             resume,
             payer: first.map(payer::of_task),
+            asks: first.is_some_and(|task| task.request.asks.is_some()),
             trace: first.map(|task| context.trace(task, &durable.agent())).unwrap_or_default(),
             repository: WantedRepository::new(durable, tasks),
         }
@@ -65,6 +68,7 @@ impl Wanted {
     pub(super) fn order(&self, template: Arc<AgentTemplate>, assignment: Assignment) -> LaunchOrder {
         LaunchOrder {
             session: self.session,
+            asks: self.asks || template.settings.asks.is_some(),
             template,
             model: self.model.clone(),
             resume: self.resume.clone(),

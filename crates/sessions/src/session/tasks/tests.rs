@@ -54,6 +54,7 @@ pub(crate) fn test_record() -> TaskRecord {
             repository: None,
             scripted: false,
             trace_parent: None,
+            asks: None,
         },
         created: Timestamp::now(),
         started: None,
@@ -62,6 +63,7 @@ pub(crate) fn test_record() -> TaskRecord {
         answer: None,
         failure: None,
         repository: None,
+        waiting: false,
     }
 }
 
@@ -158,14 +160,14 @@ async fn a_task_without_time_is_interrupted_and_then_ended() {
     assert!(tasks.overdue(Instant::now(), None).is_none());
     begin(&mut tasks, &mut durable);
     let running = tasks.running_mut().unwrap();
-    let (before, deadline) = (Instant::now(), running.deadline());
+    let (before, deadline) = (Instant::now(), running.deadline().unwrap());
     assert!(tasks.overdue(before, None).is_none());
     assert!(matches!(tasks.overdue(before, Some(before)), Some(Overdue::Stalled)));
     let Some(Overdue::TimedOut(failure)) = tasks.overdue(deadline, None) else { panic!() };
     let running = tasks.running_mut().unwrap();
     assert!(running.force_failure(failure.clone()));
     assert!(!running.force_failure(failure), "the first failure stays");
-    let deadline = running.deadline();
+    let deadline = running.deadline().unwrap();
     assert!(matches!(tasks.overdue(deadline, None), Some(Overdue::NotInterrupted(_))));
 }
 

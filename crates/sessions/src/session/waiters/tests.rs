@@ -4,7 +4,7 @@ use store::StoreError;
 use tokio::sync::oneshot;
 
 use super::{StopReply, Waiters};
-use crate::session::request::SubmitError;
+use crate::session::request::{SubmitError, Until};
 use crate::session::tasks::{test_record, test_submission};
 
 #[test]
@@ -13,9 +13,9 @@ fn the_end_of_a_task_answers_all_that_wait_for_it_and_nobody_else() {
     let (one, other) = (test_record(), test_record());
     let channels: [_; 3] = std::array::from_fn(|_| oneshot::channel());
     let [(first, mut of_first), (second, mut of_second), (third, mut of_third)] = channels;
-    waiters.wait_for_end(one.id.clone(), first);
-    waiters.wait_for_end(one.id.clone(), second);
-    waiters.wait_for_end(other.id.clone(), third);
+    waiters.wait_for(one.id.clone(), Until::End, first);
+    waiters.wait_for(one.id.clone(), Until::Ask, second);
+    waiters.wait_for(other.id.clone(), Until::End, third);
     let (interrupt, mut interrupted) = oneshot::channel();
     waiters.wait_for_interrupt(one.id.clone(), interrupt);
     waiters.task_ended(&one);
