@@ -3,6 +3,7 @@
 //! | module | contains |
 //! |---|---|
 //! | `launch`, `start` | creates a sandbox; starts its agent |
+//! | `unpack` | archives that enter a sandbox through its link |
 //! | `reattach` | reattaches to a sandbox after a restart |
 //! | `repair` | repairs a damaged home of an agent |
 //! | `process`, `question`, `program` | the agent's output; one question to an agent; other programs |
@@ -45,6 +46,7 @@ mod reattach;
 mod repair;
 mod self_test;
 mod start;
+mod unpack;
 mod warm;
 
 use std::sync::Arc;
