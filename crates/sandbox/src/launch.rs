@@ -206,6 +206,7 @@ impl SandboxHost {
                 sandbox.unpack(order.template.archive.clone().into()).await?;
                 failpoint!("template.unpacked");
             }
+            self.links_of_sessions.set(order.session, &sandbox.link);
             Ok(sandbox)
         };
         let opened = opening.await;

@@ -24,6 +24,7 @@ fn settings() -> SandboxSettings {
         limit_proof: LimitProof::NotRequired,
         disk_bytes: 1 << 30,
         orphan_ttl: Duration::from_mins(1),
+        files_idle: Duration::ZERO,
     }
 }
 
