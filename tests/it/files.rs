@@ -152,3 +152,91 @@ async fn a_trap_of_a_workspace_is_shown_and_nothing_beside_it() {
     server.get("/session/s/files").await.problem(404, "session_not_found");
     server.finish().await;
 }
+
+/// Lists the workspace of the session `s`.
+async fn names(server: &TestServer) -> Vec<String> {
+    let list = server.get("/session/s/files").await.ok();
+    let entries = list["entries"].as_array().unwrap().iter();
+    entries.map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_session_without_a_sandbox_gets_one_for_reading() {
+    let server = Setup::new().env("IDLE_TIMEOUT_MS", "200").env("FILES_IDLE_MS", "600000").start().await;
+    server.say("s", "bash:echo content > made").await;
+    within("the sandbox is gone", async { while !server.containers().await.is_empty() {} }).await;
+
+    assert!(names(&server).await.contains(&"made".to_owned()));
+    let reader = server.container().await.id;
+    assert_eq!(file(&server, "/made", "text/plain; charset=utf-8").await, b"content\n");
+    let tar = get(&server, "?format=tar").await;
+    assert_eq!(tar.status, 200);
+    assert_eq!(server.container().await.id, reader, "it stays for the next reader");
+
+    // The agent's sandbox starts beside it, and the files are then read there.
+    server.say("s", "bash:echo more > added").await;
+    assert!(names(&server).await.contains(&"added".to_owned()));
+    // The reader ends on its own, and nobody waits for it.
+    server.kill_container(&reader).await;
+    within("the sandboxes are gone", async { while !server.containers().await.is_empty() {} }).await;
+    assert!(names(&server).await.contains(&"added".to_owned()));
+    assert_ne!(server.container().await.id, reader);
+
+    // A reset removes the reader before the files.
+    server.post_nothing("/session/s/reset").await.ok();
+    assert_eq!(server.containers().await, []);
+    assert_eq!(names(&server).await, [] as [&str; 0]);
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn files_are_read_after_the_server_was_killed() {
+    let mut server = Setup::new().env("FILES_IDLE_MS", "0").start().await;
+    server.say("s", "bash:echo content > made").await;
+    let sandbox = server.container().await.id;
+    let waiting = server.request(Method::GET, "/session/s/files/made").send().await.unwrap();
+    assert_eq!(waiting.status(), 200);
+    server.kill().await;
+    server.start_again().await;
+    assert!(names(&server).await.contains(&"made".to_owned()));
+    assert!(server.say("s", "bash:cat made").await.contains("content"));
+    assert_eq!(file(&server, "/made", "text/plain; charset=utf-8").await, b"content\n");
+    assert_eq!(server.container().await.id, sandbox, "it is read where the agent works");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_takes_all_processes_and_stops_them_is_read_all_the_same() {
+    let server = Setup::new().env("SANDBOX_PIDS", "128").start().await;
+    let hog = "bash:echo kept > file; (for i in $(seq 300); do sleep 600 & done) 2> /dev/null; kill -STOP 1; echo done";
+    server.enqueue("s", hog).await;
+    let reader = async { while !names(&server).await.contains(&"file".to_owned()) {} };
+    within("the files are listed", reader).await;
+    let text = "text/plain; charset=utf-8";
+    for _ in 0..20 {
+        assert_eq!(file(&server, "/file", text).await, b"kept\n");
+    }
+    server.finish().await;
+}
+
+/// Prints how long a list takes while the sandbox is up: the first page, in the sandbox, is part of each.
+#[tokio::test]
+async fn a_list_does_not_read_what_is_below() {
+    let server = Setup::new().start().await;
+    let make = "bash:mkdir many big; (cd many; seq -f 'file-%05g' 10000 | xargs touch); \
+                for i in 1 2 3 4; do truncate -s 1G big/$i; done; echo made";
+    assert!(server.say("s", make).await.contains("made"));
+    for (path, count) in [("/many", 10_000), ("", 0), ("/big", 4)] {
+        let mut times = Vec::new();
+        for _ in 0..20 {
+            let began = std::time::Instant::now();
+            let list = server.get(&format!("/session/s/files{path}")).await.ok();
+            times.push(began.elapsed());
+            assert_eq!(list["truncated"], false);
+            assert!(list["entries"].as_array().unwrap().len() >= count);
+        }
+        times.sort();
+        println!("a list of {path:?}: median {:?}, longest {:?}", times[10], times[19]);
+    }
+    server.finish().await;
+}

@@ -8,6 +8,7 @@ mod agent;
 mod answers;
 mod board;
 mod directed;
+mod files;
 mod play;
 mod promises;
 mod random;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use engine::{ContainerId, FakeEngine, Mount, Started};
 use futures::{SinkExt, StreamExt};
+use sandbox_link::PROTOCOL_VERSION;
 use sandbox_link::codec::NumberedFrame as _;
 use sandbox_link::frame::{
     Down, DownFrame, Exit, Hello, LinkSecret, MAX_PIECE, Numbered, Start, Up, UpFrame, WINDOW_BYTES,
@@ -17,9 +18,11 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_util::task::TaskTracker;
 
 use crate::agent::{Agent, Command, Say};
 use crate::board::{Board, SandboxEntry};
+use crate::files;
 
 /// The interval at which it tries to connect and checks that its container still exists.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -31,7 +34,10 @@ pub(crate) struct Sandbox {
     engine: FakeEngine,
     container: ContainerId,
     directory: PathBuf,
+    workspace: String,
     home: String,
+    /// The requests for files.
+    files: TaskTracker,
     commands: mpsc::Receiver<Command>,
     agent: Option<Agent>,
     secret: Option<LinkSecret>,
@@ -65,11 +71,7 @@ impl Sandbox {
         }
         let [workspace, home] = <[String; 2]>::try_from(volumes).unwrap();
         let (sender, commands) = mpsc::channel(COMMANDS);
-        let has_template = engine.read_file(&workspace, "AGENTS.md").is_some();
         board.with(|state| {
-            if !has_template {
-                state.violations.push(format!("{} was started on a workspace without its template", started.id));
-            }
             for (other, entry) in &state.sandboxes {
                 // A container of a coordinator killed during the start is removed later, and never got a message.
                 let works = state.given.iter().any(|given| given.container == *other);
@@ -77,7 +79,7 @@ impl Sandbox {
                     state.violations.push(format!("{} was started beside {other} of the same session", started.id));
                 }
             }
-            let entry = SandboxEntry { workspace, commands: sender, away: false, ended: false };
+            let entry = SandboxEntry { workspace: workspace.clone(), commands: sender, away: false, ended: false };
             state.sandboxes.insert(started.id.clone(), entry);
         });
         Sandbox {
@@ -85,7 +87,9 @@ impl Sandbox {
             engine,
             container: started.id,
             directory,
+            workspace,
             home,
+            files: TaskTracker::new(),
             commands,
             agent: None,
             secret: None,
@@ -130,8 +134,12 @@ impl Sandbox {
     async fn connect(&mut self) -> Option<(WebSocketStream<UnixStream>, u64)> {
         let stream = UnixStream::connect(self.directory.join("agent.sock")).await.ok()?;
         let (mut socket, _) = client_async("ws://coordinator/agent", stream).await.ok()?;
-        let hello =
-            Hello { secret: self.secret.clone(), last_received: self.receive.last(), running: self.agent.is_some() };
+        let hello = Hello {
+            version: PROTOCOL_VERSION,
+            secret: self.secret.clone(),
+            last_received: self.receive.last(),
+            running: self.agent.is_some(),
+        };
         send(&mut socket, &[Up::Hello(hello)]).await?;
         let Some(Down::Welcome(welcome)) = next(&mut socket).await?.pop() else { return None };
         send(&mut socket, &[Up::Ack { upto: self.receive.last() }]).await?;
@@ -220,6 +228,10 @@ impl Sandbox {
                     self.board.with(|state| state.violations.push(said));
                 }
             },
+            Down::Open { ticket } => {
+                let socket = self.directory.join("files.sock");
+                self.files.spawn(files::serve(socket, ticket, self.engine.clone(), self.container.clone()));
+            }
             Down::Welcome(_) | Down::Refused { .. } => {}
         }
     }
@@ -250,6 +262,10 @@ impl Sandbox {
             self.window.push(UpFrame::Started { pid: 2 });
             self.window.push(UpFrame::Exited(Exit { code: Some(0), signal: None, oom_kills: 0 }));
             return;
+        }
+        if self.engine.read_file(&self.workspace, "AGENTS.md").is_none() {
+            let said = format!("the agent of {} was started on a workspace without its template", self.container);
+            self.board.with(|state| state.violations.push(said));
         }
         let (board, engine) = (Arc::clone(&self.board), self.engine.clone());
         let (agent, says) = Agent::start(start, board, engine, self.container.clone(), self.home.clone());

@@ -124,6 +124,7 @@ impl World {
             limit_proof: LimitProof::NotRequired,
             disk_bytes: 1 << 30,
             orphan_ttl: Duration::from_hours(1),
+            files_idle: Duration::ZERO,
         };
         let agent_dir = self.directory.path().join("agent");
         let parts = Parts {

@@ -273,6 +273,18 @@ impl ApiError {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable", sentence).retry_after(5)
     }
 
+    pub(super) fn files_changed() -> Self {
+        let sentence = "the files changed while they were read; try again";
+        ApiError::new(StatusCode::CONFLICT, "changed", sentence).retry_after(1)
+    }
+
+    /// No sandbox could read the files.
+    pub(super) fn no_files(cause: &dyn std::error::Error) -> Self {
+        tracing::warn!(error = domain::error_chain(cause), "could not read the files of a session");
+        let sentence = "the files of the session cannot be read now; see the server's log";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable", sentence).retry_after(5)
+    }
+
     pub(super) fn internal(cause: &dyn std::error::Error) -> Self {
         error!(cause = ?cause, "request failed: {cause}");
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error; see the server's log")

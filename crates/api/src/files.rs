@@ -13,14 +13,14 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use domain::session::SessionId;
+use domain::session::{SessionId, SessionKey};
 use futures::stream;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
-use sandbox::{ArchiveEntry, ArchiveError, EntryKind, FilesError, MAX_DEPTH, WorkspaceArchive};
+use sandbox::{ArchiveError, Entry, EntryKind, FileBody, FilesError, MAX_DEPTH};
 use serde::Deserialize;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::authorize::visible;
@@ -35,8 +35,9 @@ const MAX_ENTRIES: usize = 10_000;
 /// The size of a list's entries as JSON. A name has at most 255 bytes, but the target of a link may have 4,096.
 const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
 
-/// Listing a directory reads everything below it, because the engine offers no cheaper way to list names.
-const LIST_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+/// The number of entries that a sandbox is asked for at a time. Each page reads all names of the directory.
+const PAGE: u32 = 10_000;
+
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The bound of Linux.
@@ -83,23 +84,38 @@ async fn read(
     let parts = parts(path)?;
     let record = api.store.session(&session).await?.ok_or_else(|| ApiError::unknown_session(id))?;
     let name = parts.last().map_or("workspace", String::as_str);
-    let mut archive = match api.sandboxes.read_files(record.key, &parts).await {
-        // The session has not had a container yet.
-        Err(FilesError::NotFound) if parts.is_empty() && as_tar => return Ok(export::of_nothing(name)),
-        Err(FilesError::NotFound) if parts.is_empty() => return Ok(listing(&parts, Vec::new(), false)),
-        found => found?,
-    };
-    let first = archive.next().await?.ok_or(FilesError::NotFound)?;
     let ends = [api.shutdown.clone(), caller.revoked];
     if as_tar {
-        return Ok(export::answer(archive, first, name, ends));
+        let mut archive = match api.sandboxes.pack_files(record.key, &parts).await {
+            // The session has not had a container yet.
+            Err(FilesError::NotFound) if parts.is_empty() => return Ok(export::of_nothing(name)),
+            found => found?,
+        };
+        let first = archive.next().await.map_err(not_packed)?.ok_or(FilesError::NotFound)?;
+        return match first.kind {
+            EntryKind::Directory | EntryKind::File => Ok(export::answer(archive, first, name, ends)),
+            EntryKind::Symlink => Err(FilesError::Symlink(name.to_owned()).into()),
+            EntryKind::HardLink | EntryKind::Other => Err(FilesError::Special(name.to_owned()).into()),
+        };
     }
-    match first.kind {
-        EntryKind::Directory => Ok(list(&parts, archive, &first).await),
-        EntryKind::File => file(archive, &first, name, is_set(query.inline.as_deref()), ends).await,
-        // The entry became a link in the meantime.
-        EntryKind::Symlink => Err(FilesError::Symlink(name.to_owned()).into()),
-        EntryKind::HardLink | EntryKind::Other => Err(FilesError::Special(name.to_owned()).into()),
+    match list(&api, record.key, &parts).await {
+        Err(FilesError::File) => {
+            let (entry, body) = api.sandboxes.read_file(record.key, &parts).await?;
+            file(body, entry.size, name, is_set(query.inline.as_deref()), ends).await
+        }
+        Err(FilesError::NotFound) if parts.is_empty() => Ok(listing(&parts, Vec::new(), false)),
+        listed => {
+            let (entries, truncated) = listed?;
+            Ok(listing(&parts, entries, truncated))
+        }
+    }
+}
+
+/// An archive fails before its first entry for the same reasons as a list.
+fn not_packed(error: ArchiveError) -> ApiError {
+    match error {
+        ArchiveError::Files(error) => FilesError::from(error).into(),
+        error => error.into(),
     }
 }
 
@@ -122,56 +138,44 @@ fn parts(path: &str) -> Result<Vec<String>, ApiError> {
     Ok(parts)
 }
 
-/// Lists the direct children of a directory. Its own entry is `first`.
-async fn list(parts: &[String], mut archive: WorkspaceArchive, first: &ArchiveEntry) -> Response {
+/// Lists a directory. The list is truncated at its bounds: its entries are correct but incomplete.
+async fn list(api: &Api, session: SessionKey, parts: &[String]) -> Result<(Vec<FileEntry>, bool), FilesError> {
     let deadline = Instant::now() + LIST_TIMEOUT;
-    let (mut entries, mut bytes) = (Vec::new(), 0);
-    let prefix = first.path.strip_suffix(b"/").unwrap_or(&first.path);
-    // The list is truncated if it ends before the archive, for whatever reason: its entries are correct but incomplete.
-    let truncated = loop {
-        let Ok(Ok(entry)) = timeout_at(deadline, archive.next()).await else { break true };
-        let Some(entry) = entry else { break false };
-        if let Some(name) = child(prefix, &entry.path) {
-            if entries.len() == MAX_ENTRIES {
-                break true;
-            }
-            let entry = view(name, &entry);
+    let (mut entries, mut bytes, mut after) = (Vec::new(), 0, None);
+    loop {
+        let page = api.sandboxes.list_files(session, parts, after, PAGE).await?;
+        after = page.entries.last().map(|entry| entry.name.clone());
+        for entry in page.entries {
+            let entry = view(&entry);
             bytes += super::view::text(&entry).len();
-            if bytes > MAX_LIST_BYTES {
-                break true;
+            if entries.len() == MAX_ENTRIES || bytes > MAX_LIST_BYTES {
+                return Ok((entries, true));
             }
             entries.push(entry);
         }
-        if archive.taken() > LIST_BYTES {
-            break true;
+        if page.truncated || Instant::now() >= deadline {
+            return Ok((entries, true));
         }
-    };
-    listing(parts, entries, truncated)
+        if !page.more || after.is_none() {
+            return Ok((entries, page.more));
+        }
+    }
 }
 
-/// The name of an entry that lies directly in the directory `prefix`.
-fn child<'a>(prefix: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
-    let rest = path.strip_prefix(prefix)?.strip_prefix(b"/")?;
-    let name = rest.strip_suffix(b"/").unwrap_or(rest);
-    (!name.is_empty() && !name.contains(&b'/')).then_some(name)
-}
-
-fn view(name: &[u8], entry: &ArchiveEntry) -> FileEntry {
-    let kind = match entry.kind {
-        // A hard link is another name of an earlier file. The archive does not repeat its size.
+fn view(entry: &Entry) -> FileEntry {
+    let kind = match EntryKind::from(entry.kind) {
         EntryKind::File | EntryKind::HardLink => FileType::File,
         EntryKind::Directory => FileType::Directory,
         EntryKind::Symlink => FileType::Symlink,
         EntryKind::Other => FileType::Other,
     };
-    let target = entry.target.as_ref().filter(|_| entry.kind == EntryKind::Symlink);
     FileEntry {
-        name: String::from_utf8_lossy(name).into_owned(),
+        name: String::from_utf8_lossy(&entry.name).into_owned(),
         kind,
         size: entry.size,
         modified: Timestamp::from_second(entry.modified).map(Time).ok(),
         mode: format!("{:04o}", entry.mode),
-        target: target.map(|target| String::from_utf8_lossy(target).into_owned()),
+        target: entry.target.as_ref().map(|target| String::from_utf8_lossy(target).into_owned()),
     }
 }
 
@@ -180,27 +184,27 @@ fn listing(parts: &[String], entries: Vec<FileEntry>, truncated: bool) -> Respon
 }
 
 async fn file(
-    mut archive: WorkspaceArchive,
-    entry: &ArchiveEntry,
+    mut content: FileBody,
+    size: u64,
     name: &str,
     inline: bool,
     ends: [CancellationToken; 2],
 ) -> Result<Response, ApiError> {
     let mut beginning = Vec::new();
     while beginning.len() < kind::SNIFFED
-        && let Some(piece) = archive.piece().await?
+        && let Some(piece) = content.piece().await?
     {
         beginning.extend_from_slice(&piece);
     }
     let kind = kind::of(&beginning);
     let mut headers = safe_headers();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind.content_type()));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(entry.size));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
     headers.insert(CONTENT_DISPOSITION, kind::disposition(name, inline && kind.may_be_shown()));
-    let rest = stream::unfold(Some(archive), |archive| async move {
-        let mut archive = archive?;
-        match archive.piece().await {
-            Ok(Some(piece)) => Some((Ok(piece), Some(archive))),
+    let rest = stream::unfold(Some(content), |content| async move {
+        let mut content = content?;
+        match content.piece().await {
+            Ok(Some(piece)) => Some((Ok(piece), Some(content))),
             Ok(None) => None,
             Err(error) => Some((Err(error), None)),
         }

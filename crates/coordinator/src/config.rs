@@ -81,6 +81,10 @@ pub struct ServeOptions {
     #[arg(long, env = "ORPHAN_TTL_MS", default_value_t = 600_000)]
     pub orphan_ttl_ms: u64,
 
+    /// Milliseconds that a sandbox in which the files of a session without a sandbox are read is kept for the next reader
+    #[arg(long, env = "FILES_IDLE_MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(..=600_000))]
+    pub files_idle_ms: u64,
+
     /// Milliseconds after which a client that reads nothing is disconnected, a WebSocket with close code 4008
     #[arg(long, env = "SUBSCRIBER_TIMEOUT_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(100..))]
     pub subscriber_timeout_ms: u64,

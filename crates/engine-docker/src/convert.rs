@@ -10,7 +10,7 @@ use bollard::models;
 use super::dialect::{Adaptation, DOCKER, Labelling, Masking, PODMAN, RunAccess, Seccomp};
 use engine::{
     AGENT_GID, AGENT_UID, ContainerId, ContainerSpec, ContainerState, ContainerSummary, ContainerUsage, EngineInfo,
-    ImageInfo, Labels, Limits, Mount, Network, PathKind, VolumeSummary,
+    ImageInfo, Labels, Limits, Mount, Network, VolumeSummary,
 };
 
 /// Docker's representation of "never".
@@ -174,20 +174,6 @@ fn volume(name: &str, target: &str, read_only: bool) -> models::Mount {
         target: Some(target.to_owned()),
         read_only: Some(read_only),
         ..Default::default()
-    }
-}
-
-/// Converts a Go `FileMode`, which the engine returns.
-pub(super) fn path_kind(mode: u32) -> PathKind {
-    const DIRECTORY: u32 = 1 << 31;
-    const SYMLINK: u32 = 1 << 27;
-    /// Device, FIFO, socket, character device, irregular file.
-    const OTHER: u32 = 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | 1 << 19;
-    match mode {
-        mode if mode & SYMLINK != 0 => PathKind::Symlink,
-        mode if mode & DIRECTORY != 0 => PathKind::Directory,
-        mode if mode & OTHER != 0 => PathKind::Other,
-        _ => PathKind::File,
     }
 }
 

@@ -20,9 +20,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::query_parameters::{
-    ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions,
-    KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListVolumesOptionsBuilder,
-    RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions, StatsOptionsBuilder,
+    CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions, KillContainerOptionsBuilder,
+    ListContainersOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions,
+    RemoveVolumeOptions, StatsOptionsBuilder,
 };
 use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::OnceCell;
@@ -32,8 +32,8 @@ use self::dialect::Dialect;
 use self::failure::CallContext;
 use engine::{
     BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary,
-    ContainerUsage, Engine, EngineError, EngineInfo, ImageChanges, ImageInfo, Labels, Mount, Operation, PathKind,
-    TarSource, TarStream, VolumeSummary,
+    ContainerUsage, Engine, EngineError, EngineInfo, ImageChanges, ImageInfo, Labels, Mount, Operation, TarSource,
+    TarStream, VolumeSummary,
 };
 
 mod build;
@@ -262,14 +262,6 @@ impl Engine for DockerEngine {
 
     async fn download(&self, id: &ContainerId, path: &str) -> Result<TarStream, EngineError> {
         self.receive_archive(id, path).await
-    }
-
-    async fn path_kind(&self, id: &ContainerId, path: &str) -> Result<Option<PathKind>, EngineError> {
-        let client = self.client(Operation::PathKind).await?;
-        let options = ContainerArchiveInfoOptionsBuilder::new().path(path).build();
-        let call = client.get_container_archive_info(id.as_str(), Some(options));
-        let outcome = self.bounded(Operation::PathKind, id.as_str(), CALL_TIMEOUT, call).await;
-        missing_is(outcome.map(|stat| Some(convert::path_kind(stat.file_mode))), None)
     }
 
     async fn usage(&self, id: &ContainerId) -> Result<Option<ContainerUsage>, EngineError> {

@@ -4,8 +4,7 @@ use async_trait::async_trait;
 
 use crate::{
     BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary,
-    ContainerUsage, EngineError, EngineInfo, ImageChanges, ImageInfo, Labels, PathKind, TarSource, TarStream,
-    VolumeSummary,
+    ContainerUsage, EngineError, EngineInfo, ImageChanges, ImageInfo, Labels, TarSource, TarStream, VolumeSummary,
 };
 
 /// The operations that Claude Runner needs from a container runtime. This documentation is the contract of every
@@ -13,7 +12,7 @@ use crate::{
 ///
 /// # Order
 /// To create a sandbox, call [`create_volume`](Engine::create_volume) for each of its volumes,
-/// [`create_container`](Engine::create_container), [`upload`](Engine::upload) for its files (a container accepts files
+/// [`create_container`](Engine::create_container), [`upload`](Engine::upload) if it gets a token (a container accepts files
 /// before it runs), [`start`](Engine::start) and [`wait_container`](Engine::wait_container). To remove it, call
 /// [`remove_container`](Engine::remove_container) and then [`remove_volume`](Engine::remove_volume): a volume cannot be
 /// removed while a container mounts it.
@@ -81,10 +80,6 @@ pub trait Engine: Send + Sync {
     /// Returns the file or directory at the absolute `path` as a tar archive. The paths of its entries start with the
     /// last component of `path`, or for the root of a volume with `/` (Podman). [`EngineError::NotFound`] comes from the call itself, not from the stream.
     async fn download(&self, id: &ContainerId, path: &str) -> Result<TarStream, EngineError>;
-
-    /// Returns the kind of file at the absolute `path`. A symbolic link in the last component is not followed. `None`
-    /// if nothing exists there. Like [`download`](Engine::download), it works on a container that was never started.
-    async fn path_kind(&self, id: &ContainerId, path: &str) -> Result<Option<PathKind>, EngineError>;
 
     /// Returns the container's current resource usage; zeros if it does not run. `None` if it does not exist.
     async fn usage(&self, id: &ContainerId) -> Result<Option<ContainerUsage>, EngineError>;

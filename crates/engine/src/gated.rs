@@ -8,8 +8,8 @@ use async_trait::async_trait;
 
 use crate::{
     BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary,
-    ContainerUsage, Engine, EngineError, EngineInfo, ImageChanges, ImageInfo, Labels, Operation, PathKind, TarSource,
-    TarStream, VolumeSummary,
+    ContainerUsage, Engine, EngineError, EngineInfo, ImageChanges, ImageInfo, Labels, Operation, TarSource, TarStream,
+    VolumeSummary,
 };
 
 /// Opens a [`GatedEngine`]. Clones share the gate.
@@ -96,10 +96,6 @@ impl Engine for GatedEngine {
 
     async fn download(&self, id: &ContainerId, path: &str) -> Result<TarStream, EngineError> {
         self.owned(Operation::Download)?.download(id, path).await
-    }
-
-    async fn path_kind(&self, id: &ContainerId, path: &str) -> Result<Option<PathKind>, EngineError> {
-        self.owned(Operation::PathKind)?.path_kind(id, path).await
     }
 
     async fn usage(&self, id: &ContainerId) -> Result<Option<ContainerUsage>, EngineError> {

@@ -29,6 +29,6 @@ pub use gated::{Gate, GatedEngine};
 pub use image::{BuildCache, BuildProgress, BuildSpec, BuildStream, ImageChanges, ImageInfo};
 pub use spec::{AGENT_GID, AGENT_UID, ContainerSpec, Labels, Limits, Mount, Network};
 pub use state::{
-    ContainerExit, ContainerId, ContainerState, ContainerSummary, ContainerUsage, EngineInfo, PathKind, VolumeSummary,
+    ContainerExit, ContainerId, ContainerState, ContainerSummary, ContainerUsage, EngineInfo, VolumeSummary,
 };
 pub use tar_source::{TarSource, TarStream};

@@ -65,16 +65,6 @@ pub struct ContainerUsage {
     pub process_limit: u64,
 }
 
-/// The kind of file at a path in a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PathKind {
-    File,
-    Directory,
-    Symlink,
-    /// A FIFO, a socket or a device.
-    Other,
-}
-
 /// One entry of a list of containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerSummary {

@@ -18,6 +18,7 @@ use super::stream::{GatewayStream, LinkStream};
 
 const AGENT_SOCKET: &str = "agent.sock";
 const GATEWAY_SOCKET: &str = "gateway.sock";
+const FILES_SOCKET: &str = "files.sock";
 
 /// An empty file beside the sandboxes' directories.
 const EMPTY_FILE: &str = "empty";
@@ -37,7 +38,7 @@ const MAX_NAME: usize = 36;
 /// The pause after a failed accept. The usual cause is a lack of file descriptors.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// `RUNTIME_DIR`: one directory per sandbox with the two sockets of its link. The directory is mounted into the
+/// `RUNTIME_DIR`: one directory per sandbox with the three sockets of its link. The directory is mounted into the
 /// sandbox's container. Access to a socket is the sandbox's identity, so no other user may enter `RUNTIME_DIR` itself.
 #[derive(Debug)]
 pub struct LinkDirectory {
@@ -108,7 +109,7 @@ impl LinkDirectory {
         }
     }
 
-    /// Creates the directory `name` with `agent.sock` and `gateway.sock`, and serves them. After a restart of the
+    /// Creates the directory `name` with `agent.sock`, `gateway.sock` and `files.sock`, and serves them. After a restart of the
     /// coordinator the directory exists; it is kept, because a container may have it mounted, and old sockets in it are
     /// replaced. With `resume`, the link continues where it was.
     pub fn bind(
@@ -131,12 +132,15 @@ impl LinkDirectory {
         let agent = listen(&path.join(AGENT_SOCKET))?;
         let gateway_listener = listen(&path.join(GATEWAY_SOCKET))?;
 
+        let files_listener = listen(&path.join(FILES_SOCKET))?;
+
         let cancel = self.cancel.child_token();
         Ok(Link::open(resume, orphan_ttl, gateway, self.tracker.clone(), cancel, |endpoint| {
             let places = Arc::clone(endpoint.handshakes());
             endpoint.spawn(accept(agent, places, endpoint.clone(), Endpoint::agent));
             let places = Arc::clone(endpoint.gateway_streams());
             endpoint.spawn(accept(gateway_listener, places, endpoint.clone(), Endpoint::gateway));
+            endpoint.spawn(accept_for_files(files_listener, endpoint.clone()));
             Place::Directory(path)
         }))
     }
@@ -180,7 +184,7 @@ fn create_empty(path: &Path) -> io::Result<()> {
 
 /// Removes the sockets of a link that exist. The directory stays, because it may be mounted.
 pub(super) fn remove_sockets(directory: &Path) {
-    for name in [AGENT_SOCKET, GATEWAY_SOCKET] {
+    for name in [AGENT_SOCKET, GATEWAY_SOCKET, FILES_SOCKET] {
         // The next bind replaces a socket that could not be removed.
         let _ = fs::remove_file(directory.join(name));
     }
@@ -215,6 +219,19 @@ async fn accept(
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => take(&endpoint, LinkStream::Unix(stream), place),
+            Err(error) => {
+                tracing::warn!(%error, "could not accept a connection of a sandbox");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Accepts without a limit, because the endpoint drops the oldest connection that says nothing.
+async fn accept_for_files(listener: UnixListener, endpoint: Endpoint) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => endpoint.files(LinkStream::Unix(stream)),
             Err(error) => {
                 tracing::warn!(%error, "could not accept a connection of a sandbox");
                 sleep(ACCEPT_PAUSE).await;

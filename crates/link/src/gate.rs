@@ -59,7 +59,8 @@ mod tests {
     use super::*;
 
     fn hello(secret: Option<&str>) -> Hello {
-        Hello { secret: secret.map(|text| LinkSecret::new(text.to_owned())), last_received: 0, running: false }
+        let secret = secret.map(|text| LinkSecret::new(text.to_owned()));
+        Hello { version: sandbox_link::PROTOCOL_VERSION, secret, last_received: 0, running: false }
     }
 
     #[test]

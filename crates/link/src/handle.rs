@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use super::error::SendError;
 use super::gate::Gate;
 use super::server::Endpoint;
 use super::stream::GatewayStream;
+use super::streams::{Streams, WAITING_TICKETS};
 use super::tcp::Registration;
 use super::worker::Worker;
 
@@ -48,6 +49,12 @@ pub struct Link {
     state: Arc<LinkState>,
 }
 
+/// A link that stays open only as long as somebody else holds it.
+#[derive(Debug, Clone)]
+pub struct WeakLink {
+    state: Weak<LinkState>,
+}
+
 /// The output of a sandbox: each frame once and in order. It ends when the link is closed, or when the sandbox and this
 /// coordinator disagree on the received frames. In the second case frames are lost and the sandbox is unusable.
 #[derive(Debug)]
@@ -69,6 +76,7 @@ struct LinkState {
     acknowledged: watch::Sender<u64>,
     connected: watch::Receiver<bool>,
     gate: Arc<Gate>,
+    streams: Arc<Streams>,
     place: Place,
     /// The link was closed and has given up its place, which may belong to another link now.
     left: AtomicBool,
@@ -99,7 +107,10 @@ impl Link {
 
         let tasks = TaskTracker::new();
         let gateway_for_worker = Arc::clone(&gateway);
-        let (endpoint, connections) = Endpoint::new(Arc::clone(&gate), gateway, tracker, tasks.clone(), cancel.clone());
+        let (tickets, ticket_receiver) = mpsc::channel(WAITING_TICKETS);
+        let streams = Arc::new(Streams::new(tickets, connected.clone()));
+        let (endpoint, connections) =
+            Endpoint::new(Arc::clone(&gate), gateway, Arc::clone(&streams), tracker, tasks.clone(), cancel.clone());
         let worker = Worker {
             gate: Arc::clone(&gate),
             gateway: gateway_for_worker,
@@ -108,6 +119,8 @@ impl Link {
             receive,
             commands: command_receiver,
             signals: signal_receiver,
+            tickets: ticket_receiver,
+            streams: Arc::clone(&streams),
             acknowledged: acknowledged_receiver,
             connected: connected_sender,
             output,
@@ -120,6 +133,7 @@ impl Link {
             acknowledged,
             connected,
             gate,
+            streams,
             place,
             left: AtomicBool::new(false),
             tasks,
@@ -164,6 +178,10 @@ impl Link {
         });
     }
 
+    pub(super) fn streams(&self) -> &Streams {
+        &self.state.streams
+    }
+
     /// The link's secret, for [`ResumeState`].
     pub fn secret(&self) -> &LinkSecret {
         self.state.gate.secret()
@@ -175,6 +193,10 @@ impl Link {
             Place::Directory(path) => Some(path),
             Place::Tcp(_) => None,
         }
+    }
+
+    pub fn downgrade(&self) -> WeakLink {
+        WeakLink { state: Arc::downgrade(&self.state) }
     }
 
     /// Watches if sandbox-init is connected.
@@ -193,6 +215,13 @@ impl Link {
 
     async fn command(&self, frame: DownFrame) -> Result<(), SendError> {
         self.state.commands.send(frame).await.map_err(|_| SendError::Closed)
+    }
+}
+
+impl WeakLink {
+    /// Returns `None` if the link was closed.
+    pub fn upgrade(&self) -> Option<Link> {
+        self.state.upgrade().map(|state| Link { state })
     }
 }
 

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::gate::Gate;
 use super::stream::{GatewayStream, LinkStream};
+use super::streams::Streams;
 
 /// The maximum time until a connection has sent its Hello. sandbox-init needs less than a millisecond.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,6 +44,7 @@ pub(super) struct Connection {
 pub(super) struct Endpoint {
     gate: Arc<Gate>,
     gateway: Arc<dyn GatewayStream>,
+    streams: Arc<Streams>,
     connections: mpsc::Sender<Connection>,
     handshakes: Arc<Semaphore>,
     gateway_streams: Arc<Semaphore>,
@@ -70,6 +72,7 @@ impl Endpoint {
     pub(super) fn new(
         gate: Arc<Gate>,
         gateway: Arc<dyn GatewayStream>,
+        streams: Arc<Streams>,
         tracker: TaskTracker,
         tasks: TaskTracker,
         cancel: CancellationToken,
@@ -78,6 +81,7 @@ impl Endpoint {
         let endpoint = Self {
             gate,
             gateway,
+            streams,
             connections,
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
             gateway_streams: Arc::new(Semaphore::new(MAX_GATEWAY_STREAMS)),
@@ -121,6 +125,12 @@ impl Endpoint {
                 Err(_elapsed) => tracing::warn!("a connection to a sandbox's link sent no Hello in time"),
             }
         });
+    }
+
+    /// Serves a connection to `files.sock`.
+    pub(super) fn files(&self, stream: LinkStream) {
+        let streams = Arc::clone(&self.streams);
+        self.spawn(async move { streams.arrived(stream).await });
     }
 
     /// Serves a connection to `gateway.sock`.

@@ -28,7 +28,7 @@ const MAX_PREFACE: usize = 256;
 type Routes = DashMap<[u8; 32], Endpoint>;
 
 /// One port for the links of all sandboxes, for setups in which a socket cannot be shared. Each connection starts with
-/// the line `agent TOKEN` or `gateway TOKEN`; then it is the same as a connection to the socket of that name.
+/// the line `agent TOKEN`, `gateway TOKEN` or `files TOKEN`; then it is the same as a connection to the socket of that name.
 pub struct TcpLink {
     address: SocketAddr,
     /// Endpoints by SHA-256 of the token, so that the duration of a look-up reveals nothing about an unknown token.
@@ -139,6 +139,7 @@ async fn route(mut stream: TcpStream, routes: &Routes) -> Option<()> {
     let stream = LinkStream::Tcp(stream);
     match kind {
         b"agent" => endpoint.agent(stream, Arc::clone(endpoint.handshakes()).try_acquire_owned().ok()?),
+        b"files" => endpoint.files(stream),
         b"gateway" => endpoint.gateway(stream, Arc::clone(endpoint.gateway_streams()).try_acquire_owned().ok()?),
         _ => return None,
     }

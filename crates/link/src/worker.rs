@@ -6,6 +6,7 @@ use failpoint::failpoint;
 use futures::StreamExt;
 use futures::stream::{SplitSink, SplitStream};
 use link_transport::{Outbox, next, send};
+use sandbox_link::files::Ticket;
 use sandbox_link::frame::{Down, DownFrame, Numbered, Up, UpFrame, Welcome};
 use sandbox_link::window::{Acceptance, ReceiveWindow, WindowError};
 use thiserror::Error;
@@ -17,6 +18,7 @@ use super::gate::Gate;
 use super::pieces::pieces;
 use super::server::{Connection, ConnectionError, HANDSHAKE_TIMEOUT, Socket, refuse};
 use super::stream::GatewayStream;
+use super::streams::Streams;
 
 /// Owns the state of one link and carries it over one connection after another.
 pub(super) struct Worker {
@@ -28,6 +30,8 @@ pub(super) struct Worker {
     pub(super) receive: ReceiveWindow,
     pub(super) commands: mpsc::Receiver<DownFrame>,
     pub(super) signals: mpsc::Receiver<DownFrame>,
+    pub(super) tickets: mpsc::Receiver<Ticket>,
+    pub(super) streams: Arc<Streams>,
     pub(super) acknowledged: watch::Receiver<u64>,
     pub(super) connected: watch::Sender<bool>,
     pub(super) output: mpsc::Sender<Vec<Numbered<UpFrame>>>,
@@ -110,11 +114,16 @@ impl Worker {
         if hello.secret.is_some() {
             self.gateway.reconnected();
         }
+        self.streams.set_version(hello.version);
         self.connected.send_replace(true);
 
         let (sink, stream) = socket.split();
-        let sources =
-            Sources { commands: &mut self.commands, signals: &mut self.signals, acknowledged: &mut self.acknowledged };
+        let sources = Sources {
+            commands: &mut self.commands,
+            signals: &mut self.signals,
+            tickets: &mut self.tickets,
+            acknowledged: &mut self.acknowledged,
+        };
         // The directions are independent: commands are sent even while the consumer takes no output.
         tokio::select! {
             result = read(stream, &mut self.receive, outbox, &self.output) => result,
@@ -127,6 +136,7 @@ impl Worker {
 struct Sources<'a> {
     commands: &'a mut mpsc::Receiver<DownFrame>,
     signals: &'a mut mpsc::Receiver<DownFrame>,
+    tickets: &'a mut mpsc::Receiver<Ticket>,
     acknowledged: &'a mut watch::Receiver<u64>,
 }
 
@@ -208,6 +218,7 @@ async fn write(
             biased;
             changed = sources.acknowledged.changed() => changed.map_err(|_| End::Unused)?,
             Some(command) = sources.commands.recv(), if has_room => outbox.push(pieces(command)),
+            Some(ticket) = sources.tickets.recv() => Down::Open { ticket }.encode(&mut batch),
             Some(signal) = sources.signals.recv() => outbox.push(pieces(signal)),
             () = outbox.room(), if !has_room => {}
         }

@@ -1,14 +1,19 @@
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream as BlockingTcpStream};
+use std::os::unix::net::UnixStream as BlockingUnixStream;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::either::Either;
 
+/// The maximum time of a connection attempt for files.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The address of the coordinator.
 pub(crate) enum Address {
-    /// A mounted directory with `agent.sock` and `gateway.sock`. The directory identifies the sandbox.
+    /// A mounted directory with `agent.sock`, `gateway.sock` and `files.sock`. The directory identifies the sandbox.
     Directory(PathBuf),
     /// One port for all sandboxes. Each connection starts with a line that names its endpoint and its sandbox's token.
     Tcp { host: SocketAddr, token: String },
@@ -21,6 +26,12 @@ pub(crate) enum Endpoint {
 }
 
 pub(crate) type Stream = Either<UnixStream, TcpStream>;
+
+/// A connection for a thread that may block.
+pub(crate) enum BlockingStream {
+    Unix(BlockingUnixStream),
+    Tcp(BlockingTcpStream),
+}
 
 impl Address {
     pub(crate) async fn connect(&self, endpoint: Endpoint) -> io::Result<Stream> {
@@ -40,6 +51,69 @@ impl Address {
                 Ok(Either::Right(stream))
             }
         }
+    }
+}
+
+impl Address {
+    /// Connects to the endpoint for files. May block.
+    pub(crate) fn connect_for_files(&self) -> io::Result<BlockingStream> {
+        match self {
+            Self::Directory(directory) => {
+                Ok(BlockingStream::Unix(BlockingUnixStream::connect(directory.join("files.sock"))?))
+            }
+            Self::Tcp { host, token } => {
+                let mut stream = BlockingTcpStream::connect_timeout(host, CONNECT_TIMEOUT)?;
+                stream.set_nodelay(true)?;
+                stream.write_all(format!("files {token}\n").as_bytes())?;
+                Ok(BlockingStream::Tcp(stream))
+            }
+        }
+    }
+}
+
+impl BlockingStream {
+    /// Limits each read and each write.
+    pub(crate) fn set_timeout(&self, timeout: Duration) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => {
+                stream.set_read_timeout(Some(timeout))?;
+                stream.set_write_timeout(Some(timeout))
+            }
+            Self::Tcp(stream) => {
+                stream.set_read_timeout(Some(timeout))?;
+                stream.set_write_timeout(Some(timeout))
+            }
+        }
+    }
+
+    /// Sends the end of the stream. The other direction stays open.
+    pub(crate) fn end(&self) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+        }
+    }
+}
+
+impl Read for BlockingStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.read(buffer),
+            Self::Tcp(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for BlockingStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.write(bytes),
+            Self::Tcp(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

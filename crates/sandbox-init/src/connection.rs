@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use futures::StreamExt;
 use futures::stream::{SplitSink, SplitStream};
 use link_transport::{Outbox, TransportError, next, send};
+use sandbox_link::PROTOCOL_VERSION;
 use sandbox_link::codec::{DecodeError, MAX_MESSAGE};
 use sandbox_link::frame::{Down, DownFrame, Hello, LinkSecret, Numbered, Up, UpFrame, Welcome};
 use sandbox_link::window::{Acceptance, ReceiveWindow, WindowError};
@@ -17,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::address::{Address, Endpoint, Stream};
+use crate::files::FileThreads;
 use crate::inbox::Inbox;
 use crate::settings::LONGEST_ORPHAN_TTL;
 
@@ -35,6 +37,7 @@ pub(crate) struct Connection {
     /// True while a program runs. It goes into the Hello.
     pub(crate) running: Arc<AtomicBool>,
     pub(crate) commands: mpsc::Sender<Vec<Numbered<DownFrame>>>,
+    pub(crate) files: FileThreads,
     pub(crate) receive: ReceiveWindow,
     pub(crate) secret: Option<LinkSecret>,
     pub(crate) orphan_ttl: Duration,
@@ -108,6 +111,7 @@ impl Connection {
             .await
             .map_err(TransportError::from)?;
         let hello = Up::Hello(Hello {
+            version: PROTOCOL_VERSION,
             secret: self.secret.clone(),
             last_received: self.receive.last(),
             running: self.running.load(Ordering::Relaxed),
@@ -135,7 +139,7 @@ impl Connection {
         let outbox = &*self.outbox;
         let sent = outbox.resume(received);
         let result = tokio::select! {
-            result = read(stream, &mut self.receive, outbox, &self.commands) => result,
+            result = read(stream, &mut self.receive, outbox, &self.commands, &self.files) => result,
             result = write(sink, sent, outbox, &self.inbox) => result,
         };
         result.err().unwrap_or(TransportError::Closed.into())
@@ -147,6 +151,7 @@ async fn read(
     receive: &mut ReceiveWindow,
     outbox: &Outbox<UpFrame>,
     commands: &mpsc::Sender<Vec<Numbered<DownFrame>>>,
+    files: &FileThreads,
 ) -> Result<(), ConnectionError> {
     loop {
         // Reserve the slot in the channel first, because an accepted frame must not be lost when this future is
@@ -156,6 +161,7 @@ async fn read(
         for frame in Down::decode(next(&mut stream).await?)? {
             match frame {
                 Down::Ack { upto } => outbox.acknowledge(upto)?,
+                Down::Open { ticket } => files.open(ticket),
                 Down::Command(command) => match receive.accept(command.seq) {
                     Acceptance::Deliver => accepted.push(command),
                     Acceptance::Duplicate => {}

@@ -9,11 +9,12 @@
 //! | `program`, `lines` | the running program, its stdio, and its output as lines |
 //! | `processes`, `termination`, `cgroup` | signals, reaping, SIGTERM from outside, the kernel's out-of-memory counter |
 //! | `disk` | the watchdog of the files' size |
+//! | `files` | serves requests for files, each on a connection and a thread of its own |
 //! | `forward` | the local port that leads to the gateway |
 //! | `settings` | the container's environment |
 //!
 //! Invariants:
-//! - There is one thread.
+//! - One thread runs everything but requests for files and measurements of the disk, which wait for the disk.
 //! - Connections come and go without the worker noticing: it uses only the outbox and the `inbox`.
 //! - The process is not dumpable, and the link's secret is only in its memory.
 
@@ -26,6 +27,7 @@ mod address;
 mod cgroup;
 mod connection;
 mod disk;
+mod files;
 mod forward;
 mod inbox;
 mod lines;

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::connection::{Connection, ConnectionError, Orphaned};
 use crate::disk;
+use crate::files::FileThreads;
 use crate::forward;
 use crate::inbox::{Inbox, Stdin};
 use crate::processes;
@@ -45,6 +46,8 @@ pub(crate) enum InitError {
     Runtime(#[source] io::Error),
     #[error("could not listen for signals: {0}")]
     Signals(#[source] io::Error),
+    #[error("could not start the threads that serve files: {0}")]
+    Files(#[source] io::Error),
     #[error("could not listen on 127.0.0.1:{port}: {source}")]
     Listen { port: u16, source: io::Error },
     #[error("the link ended unexpectedly: {0}")]
@@ -60,6 +63,8 @@ pub(crate) async fn run(settings: Settings) -> Result<(), InitError> {
     let mut termination = Termination::listen().map_err(InitError::Signals)?;
 
     let address = Arc::new(settings.address);
+    // The threads start before any program does, so a program that uses up the limit on processes cannot prevent them.
+    let files = FileThreads::start(&address).map_err(InitError::Files)?;
     let port = settings.gateway_port;
     let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|source| InitError::Listen { port, source })?;
     let tracker = TaskTracker::new();
@@ -76,6 +81,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), InitError> {
         inbox: Arc::clone(&worker.inbox),
         running: Arc::clone(&worker.running),
         commands: command_sender,
+        files,
         receive: ReceiveWindow::after_number(0),
         secret: None,
         orphan_ttl: settings.orphan_ttl,

@@ -5,12 +5,14 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
-use crate::PROTOCOL_VERSION;
+use crate::files::Ticket;
 use crate::frame::Numbered;
 use crate::frame::{Down, DownFrame, Exit, Hello, LinkSecret, MAX_PIECE, SignalTarget, Start, Up, UpFrame, Welcome};
 use crate::window::{Payload, SendWindow, WindowError};
+use crate::{OLDEST_VERSION, PROTOCOL_VERSION};
 use reader::Reader;
 
+mod files;
 mod reader;
 
 /// A batch is sent once it has this many bytes. That is large enough to spread the cost of a message and its system
@@ -36,6 +38,7 @@ const HELLO: u8 = 1;
 const WELCOME: u8 = 1;
 const ACK: u8 = 2;
 const REFUSED: u8 = 3;
+const OPEN: u8 = 4;
 
 const STDOUT: u8 = 16;
 const STDERR: u8 = 17;
@@ -61,7 +64,9 @@ pub enum DecodeError {
     TooLong { field: &'static str, length: usize, limit: usize },
     #[error("{0} is not UTF-8")]
     Text(&'static str),
-    #[error("the other end speaks protocol version {0}; this end speaks version {PROTOCOL_VERSION}")]
+    #[error("{0} bytes follow the frame")]
+    Excess(usize),
+    #[error("the other end speaks protocol version {0}; this end speaks {OLDEST_VERSION} to {PROTOCOL_VERSION}")]
     Version(u32),
 }
 
@@ -97,7 +102,7 @@ impl Up {
         match self {
             Self::Hello(hello) => {
                 batch.put_u8(HELLO);
-                batch.put_u32_le(PROTOCOL_VERSION);
+                batch.put_u32_le(hello.version);
                 put_optional_text(batch, hello.secret.as_ref().map(LinkSecret::expose));
                 batch.put_u64_le(hello.last_received);
                 batch.put_u8(u8::from(hello.running));
@@ -116,10 +121,11 @@ impl Up {
         Ok(match kind {
             HELLO => {
                 let version = reader.u32()?;
-                if version != PROTOCOL_VERSION {
+                if !(OLDEST_VERSION..=PROTOCOL_VERSION).contains(&version) {
                     return Err(DecodeError::Version(version));
                 }
                 Self::Hello(Hello {
+                    version,
                     secret: reader.optional_text("secret")?.map(LinkSecret::new),
                     last_received: reader.u64()?,
                     running: reader.flag("running")?,
@@ -210,6 +216,10 @@ impl Down {
             }
             Self::Command(Numbered { seq, frame }) => frame.encode(*seq, batch),
             Self::Ack { upto } => put_ack(batch, *upto),
+            Self::Open { ticket } => {
+                batch.put_u8(OPEN);
+                batch.put_slice(&ticket.0);
+            }
         }
     }
 
@@ -226,6 +236,7 @@ impl Down {
                 orphan_ttl_ms: reader.u64()?,
             }),
             REFUSED => Self::Refused { reason: reader.text("reason", MAX_TEXT)? },
+            OPEN => Self::Open { ticket: Ticket(reader.array()?) },
             ACK => Self::Ack { upto: reader.u64()? },
             numbered => Self::Command(Numbered { seq: reader.seq()?, frame: DownFrame::read(numbered, reader)? }),
         })

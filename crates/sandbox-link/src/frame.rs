@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::files::Ticket;
 use crate::window::Payload;
 
 /// The maximum length of a line's piece in one frame, in bytes. It is long enough that nearly every line is one frame,
@@ -41,6 +42,12 @@ pub enum Down {
     Ack {
         upto: u64,
     },
+    /// sandbox-init connects to `files.sock`, sends this ticket and serves one request of [`crate::files`] there. Only for
+    /// a sandbox-init of [`FILES_VERSION`](crate::files::FILES_VERSION). It has no number: one that is lost with its
+    /// connection is not sent again.
+    Open {
+        ticket: Ticket,
+    },
 }
 
 /// A frame and its sequence number. Each direction counts from 1.
@@ -53,6 +60,8 @@ pub struct Numbered<T> {
 /// The introduction of sandbox-init on a new connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
+    /// The protocol that sandbox-init speaks.
+    pub version: u32,
     /// The secret of the first [`Welcome`]. `None` before the first one.
     pub secret: Option<LinkSecret>,
     /// Sequence number of the last received command; 0 if there is none.

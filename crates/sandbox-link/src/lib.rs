@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`frame`] | the frames of both directions, and their size limits |
 //! | [`codec`] | the binary encoding, and the limits of a message |
+//! | [`files`] | requests for the sandbox's files, on connections of their own |
 //! | [`window`] | sequence numbers: frames kept until acknowledged, duplicates and gaps detected |
 //!
 //! Invariants:
@@ -26,8 +27,13 @@
 //! the bytes. The acknowledgement releases the frame at the sender.
 
 pub mod codec;
+pub mod files;
 pub mod frame;
 pub mod window;
 
-/// Both ends must have the same version. It is the first field of [`frame::Hello`], and its position never changes.
-pub const PROTOCOL_VERSION: u32 = 1;
+/// The version that this end speaks. It is the first field of [`frame::Hello`], and its position never changes.
+/// Version 2 has the requests of [`files`].
+pub const PROTOCOL_VERSION: u32 = 2;
+
+/// The oldest version of sandbox-init that a coordinator serves: sandboxes outlive an upgrade.
+pub const OLDEST_VERSION: u32 = 1;

@@ -12,6 +12,10 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
 use sandbox_link::codec::{DecodeError, MAX_MESSAGE, MAX_STRINGS, MAX_TEXT};
+use sandbox_link::files::{
+    Action, Bounds, Entry, EntryKind, Failure, FailureKind, FileFrame, FileRequest, MAX_DATA, MAX_PATH, Page, Summary,
+    Ticket,
+};
 use sandbox_link::frame::{
     Down, DownFrame, Exit, Hello, LinkSecret, MAX_PIECE, Numbered, SignalTarget, Start, Up, UpFrame, Welcome,
 };
@@ -34,14 +38,92 @@ enum Damage {
 
 #[test]
 fn what_comes_up_is_decoded_or_refused() {
-    let runs = fuzz(&message(up(), Up::encode), |message| check(message, Up::decode, Up::encode, size_of_up));
+    let runs = fuzz(&message(up(), Up::encode, 0..6), |message| check(message, Up::decode, Up::encode, size_of_up));
     println!("{runs} inputs");
 }
 
 #[test]
 fn what_goes_down_is_decoded_or_refused() {
-    let runs = fuzz(&message(down(), Down::encode), |message| check(message, Down::decode, Down::encode, size_of_down));
+    let runs =
+        fuzz(&message(down(), Down::encode, 0..6), |message| check(message, Down::decode, Down::encode, size_of_down));
     println!("{runs} inputs");
+}
+
+/// A file's frame is alone in its buffer, behind its length.
+#[test]
+fn what_files_carry_is_decoded_or_refused() {
+    let runs = fuzz(&message(file_frame(), put_body, 1..2), |message| {
+        let Ok(frame) = FileFrame::decode(message.clone()) else { return Ok(()) };
+        prop_assert!(size_of_file_frame(&frame) <= message.len());
+        let again = encoded(std::slice::from_ref(&frame), put_body);
+        prop_assert_eq!(again.len(), message.len(), "a frame has one form");
+        prop_assert_eq!(FileFrame::decode(again), Ok(frame));
+        Ok(())
+    });
+    println!("{runs} inputs");
+}
+
+/// Encodes the frame without its length.
+fn put_body(frame: &FileFrame, batch: &mut BytesMut) {
+    let mut whole = BytesMut::new();
+    frame.encode(&mut whole);
+    assert_eq!(whole[..4], u32::try_from(whole.len() - 4).unwrap().to_le_bytes());
+    batch.extend_from_slice(&whole[4..]);
+}
+
+fn size_of_file_frame(frame: &FileFrame) -> usize {
+    let entry = |entry: &Entry| entry.name.len() + entry.target.as_ref().map_or(0, Bytes::len);
+    match frame {
+        FileFrame::Request(request) => request.root.len() + request.path.len(),
+        FileFrame::Data(data) => data.len(),
+        FileFrame::Found(found) => entry(found),
+        FileFrame::Page(page) => page.entries.iter().map(entry).sum(),
+        FileFrame::Done(_) => 0,
+        FileFrame::Failed(failure) => failure.message.len(),
+    }
+}
+
+fn file_frame() -> impl Strategy<Value = FileFrame> {
+    let small = || prop_oneof![9 => vec(any::<u8>(), 0..20), 1 => Just(vec![b'x'; 255])].prop_map(Bytes::from);
+    let kinds = vec![
+        EntryKind::File,
+        EntryKind::Directory,
+        EntryKind::Symlink,
+        EntryKind::Fifo,
+        EntryKind::Socket,
+        EntryKind::Device,
+    ];
+    let target = prop::option::of(prop_oneof![9 => small(), 1 => Just(Bytes::from(vec![b'/'; MAX_PATH]))]);
+    let entry = (small(), select(kinds), any::<u64>(), any::<i64>(), any::<u32>(), target)
+        .prop_map(|(name, kind, size, modified, mode, target)| Entry { name, kind, size, modified, mode, target });
+    let action = prop_oneof![
+        (prop::option::of(small()), any::<u32>()).prop_map(|(after, limit)| Action::List { after, limit }),
+        (any::<u64>(), any::<u64>()).prop_map(|(offset, length)| Action::Read { offset, length }),
+        Just(Action::Pack),
+        Just(Action::Unpack),
+        any::<u32>().prop_map(|mode| Action::Write { mode }),
+        Just(Action::Remove),
+        Just(Action::Measure),
+    ];
+    let bounds = (any::<u64>(), any::<u64>(), any::<u32>(), any::<u64>())
+        .prop_map(|(bytes, entries, depth, time_ms)| Bounds { bytes, entries, depth, time_ms });
+    let request = (".{0,20}", small(), bounds, action).prop_map(|(root, path, bounds, action)| FileRequest {
+        root,
+        path,
+        bounds,
+        action,
+    });
+    let failures = vec![FailureKind::NotFound, FailureKind::Symlink, FailureKind::TooSlow, FailureKind::Other];
+    prop_oneof![
+        2 => request.prop_map(FileFrame::Request),
+        1 => piece().prop_map(|data| FileFrame::Data(data.slice(..data.len().min(MAX_DATA)))),
+        1 => entry.clone().prop_map(FileFrame::Found),
+        3 => (vec(entry, 0..6), any::<bool>(), any::<bool>())
+            .prop_map(|(entries, more, truncated)| FileFrame::Page(Page { entries, more, truncated })),
+        1 => (any::<u64>(), any::<u64>(), any::<u64>())
+            .prop_map(|(bytes, entries, skipped)| FileFrame::Done(Summary { bytes, entries, skipped })),
+        1 => (select(failures), text()).prop_map(|(kind, message)| FileFrame::Failed(Failure { kind, message })),
+    ]
 }
 
 /// Returns the number of inputs that were tried.
@@ -99,6 +181,7 @@ fn size_of_down(frame: &Down) -> usize {
         Down::Refused { reason } => reason.len(),
         Down::Command(Numbered { frame, .. }) => frame.bytes(),
         Down::Ack { .. } => 0,
+        Down::Open { ticket } => ticket.0.len(),
     }
 }
 
@@ -109,8 +192,9 @@ fn secret_bytes(secret: Option<&LinkSecret>) -> usize {
 fn message<T: std::fmt::Debug + 'static>(
     frame: impl Strategy<Value = T>,
     encode: fn(&T, &mut BytesMut),
+    frames: std::ops::Range<usize>,
 ) -> impl Strategy<Value = Bytes> {
-    let valid = vec(frame, 0..6).prop_map(move |frames| encoded(&frames, encode).to_vec());
+    let valid = vec(frame, frames).prop_map(move |frames| encoded(&frames, encode).to_vec());
     let noise = vec(any::<u8>(), 0..200);
     let damaged = (valid, vec(damage(), 0..5)).prop_map(|(mut message, damages)| {
         for damage in damages {
@@ -166,8 +250,8 @@ fn up() -> impl Strategy<Value = Up> {
             .prop_map(|(used_bytes, limit_bytes)| UpFrame::DiskFull { used_bytes, limit_bytes }),
     ];
     prop_oneof![
-        1 => (secret(), any::<u64>(), any::<bool>()).prop_map(|(secret, last_received, running)| {
-            Up::Hello(Hello { secret, last_received, running })
+        1 => (1..=2_u32, secret(), any::<u64>(), any::<bool>()).prop_map(|(version, secret, last_received, running)| {
+            Up::Hello(Hello { version, secret, last_received, running })
         }),
         4 => (1..u64::MAX, frame).prop_map(|(seq, frame)| Up::Output(Numbered { seq, frame })),
         1 => any::<u64>().prop_map(|upto| Up::Ack { upto }),
@@ -193,6 +277,7 @@ fn down() -> impl Strategy<Value = Down> {
         1 => text().prop_map(|reason| Down::Refused { reason }),
         4 => (1..u64::MAX, frame).prop_map(|(seq, frame)| Down::Command(Numbered { seq, frame })),
         1 => any::<u64>().prop_map(|upto| Down::Ack { upto }),
+        1 => any::<[u8; 16]>().prop_map(|ticket| Down::Open { ticket: Ticket(ticket) }),
     ]
 }
 

@@ -1,40 +1,46 @@
-//! Reads a session's workspace from outside, through the engine's archive calls on a container that is never started.
+//! Reads a session's workspace through the link of a sandbox: the session's own one, or a reader, which is started for it.
 //!
-//! That container has the agent image and the workspace, read-only, and nothing else: no home, no link, no network. A
-//! symbolic link in the workspace can therefore lead to nothing else. Reading also works while the session has no
-//! sandbox.
+//! A reader has the agent image and the workspace, read-only, and nothing else: no home of the session, no agent, and no
+//! network by default. It stays for a moment, for the next request. In either sandbox `sandbox-init` opens the files, as
+//! the agent's user and without following links.
 
 mod archive;
+mod reader;
+mod readers;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dashmap::DashMap;
+use bytes::Bytes;
+use domain::sandbox::WORKSPACE;
 use domain::session::SessionKey;
-use engine::{ContainerId, ContainerSpec, EngineError, Mount, Network, PathKind};
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore, mpsc};
-use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use engine::EngineError;
+use link::{FileContent, FilePlace, Link};
+use sandbox_link::files::{Bounds, Failure, FailureKind, Page};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
+use self::readers::Pass;
 use super::SandboxHost;
-use super::names::SandboxName;
 
 pub use archive::{ArchiveEntry, ArchiveError, EntryKind, WorkspaceArchive};
+pub(super) use readers::{LinksOfSessions, Readers};
+pub use sandbox_link::files::Entry;
 
-/// The maximum number of concurrent readers. Each holds a container in the engine and reads the disk at full speed.
-const READERS: usize = 32;
-const READERS_OF_A_SESSION: usize = 4;
-
-/// Number of an archive's pieces that wait for a slow reader.
+/// Number of pieces that wait for a slow reader.
 const PIECES: usize = 8;
 
-/// The maximum time that an archive may be read.
+/// The maximum time that a file or an archive may be read.
 const READ_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// The maximum number of directories above a file. Each costs a call to the engine.
+/// The maximum number of directories above a file.
 pub const MAX_DEPTH: usize = 32;
+
+/// The bounds of a list. It looks at the names of one directory.
+const LIST: Bounds = Bounds { bytes: 0, entries: 10_000_000, depth: 0, time_ms: 10_000 };
+
+/// The bounds of a file or an archive. A sparse file is larger than what a disk holds.
+const READ: Bounds = Bounds { bytes: 64 << 30, entries: 1_000_000, depth: 256, time_ms: 10 * 60 * 1000 };
 
 /// The reason why files could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -45,188 +51,185 @@ pub enum FilesError {
     Symlink(String),
     #[error("{0:?} is neither a file nor a directory")]
     Special(String),
+    #[error("it is a file")]
+    File,
+    #[error("the agent's user may not read it")]
+    Denied,
+    #[error("the files changed meanwhile")]
+    Changed,
     #[error(
-        "too many concurrent readers of files; the limit is {READERS_OF_A_SESSION} per session and {READERS} in total"
+        "too many concurrent readers of files; the limit is {} per session and {} in total",
+        readers::READERS_OF_A_SESSION,
+        readers::READERS
     )]
     Busy,
     /// The session was deleted or reset: its files are being removed.
     #[error("the session's files were removed")]
     Removed,
+    /// The sandbox for reading did not start.
+    #[error("the sandbox in which files are read did not start: {0}")]
+    NotStarted(String),
+    #[error("could not read files in a sandbox")]
+    Link(#[source] link::FilesError),
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
-/// The current readers by session, so that the removal of a session's files waits for no reader.
-pub(super) struct Readers {
-    sessions: DashMap<SessionKey, Arc<Gate>>,
-    places: Arc<Semaphore>,
-}
-
-struct Gate {
-    /// Locked for reading while a container mounts the volume, and for writing while the volume is removed.
-    lock: Arc<RwLock<()>>,
-    places: Arc<Semaphore>,
-    closed: CancellationToken,
-}
-
-/// The right to a container on a session's workspace.
-struct Pass {
-    _lock: OwnedRwLockReadGuard<()>,
-    _places: [OwnedSemaphorePermit; 2],
-    gate: Arc<Gate>,
-}
-
-/// Keeps readers out while it exists.
-pub(super) struct Closed {
-    _lock: OwnedRwLockWriteGuard<()>,
-    _gate: Arc<Gate>,
-}
-
-impl Default for Readers {
-    fn default() -> Self {
-        Readers { sessions: DashMap::new(), places: Arc::new(Semaphore::new(READERS)) }
-    }
-}
-
-impl Readers {
-    fn gate(&self, session: SessionKey) -> Arc<Gate> {
-        // Remove unused gates.
-        self.sessions.retain(|_, gate| Arc::strong_count(gate) > 1);
-        let gate = self.sessions.entry(session).or_insert_with(|| {
-            Arc::new(Gate {
-                lock: Arc::default(),
-                places: Arc::new(Semaphore::new(READERS_OF_A_SESSION)),
-                closed: CancellationToken::new(),
-            })
-        });
-        Arc::clone(&gate)
-    }
-
-    async fn enter(&self, session: SessionKey) -> Result<Pass, FilesError> {
-        let gate = self.gate(session);
-        let all = Arc::clone(&self.places).try_acquire_owned().map_err(|_| FilesError::Busy)?;
-        let own = Arc::clone(&gate.places).try_acquire_owned().map_err(|_| FilesError::Busy)?;
-        let lock = Arc::clone(&gate.lock).read_owned().await;
-        if gate.closed.is_cancelled() {
-            return Err(FilesError::Removed);
-        }
-        Ok(Pass { _lock: lock, _places: [all, own], gate })
-    }
-
-    /// Ends the current readers and keeps others out while the guard exists.
-    pub(super) async fn close(&self, session: SessionKey) -> Closed {
-        let gate = self.gate(session);
-        gate.closed.cancel();
-        let lock = Arc::clone(&gate.lock).write_owned().await;
-        Closed { _lock: lock, _gate: gate }
-    }
-}
-
-/// A container on a workspace. Dropping it removes the container and returns the pass afterwards.
-struct Reader {
-    host: Arc<SandboxHost>,
-    name: SandboxName,
-    pass: Option<Pass>,
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let (host, name, pass) = (Arc::clone(&self.host), self.name.clone(), self.pass.take());
-        self.host.tracker.spawn(async move {
-            // It is removed like a sandbox without a link. If that fails, the next cleanup of orphans finds the
-            // container.
-            if let Err(error) = host.take_down(&name).await {
-                warn!(%error, "could not remove the container through which files were read");
-            }
-            drop(pass);
-        });
-    }
+/// The content of a file. It can be dropped at any time.
+#[derive(Debug)]
+pub struct FileBody {
+    pieces: mpsc::Receiver<Result<Bytes, link::FilesError>>,
+    left: u64,
 }
 
 impl SandboxHost {
-    /// Returns the file or directory at `path` as an archive. `path` lists the components below the workspace; none of
-    /// them may be a symbolic link. The archive continues while files change.
-    pub async fn read_files(
+    /// Lists a part of a directory, in the byte order of names: at most `limit` entries after the name `after`. `path`
+    /// lists the components below the workspace.
+    pub async fn list_files(
+        self: &Arc<Self>,
+        session: SessionKey,
+        path: &[String],
+        after: Option<Bytes>,
+        limit: u32,
+    ) -> Result<Page, FilesError> {
+        let request = |link: Link| {
+            let (place, after) = (place(path, LIST), after.clone());
+            async move { link.list_files(&place, after, limit).await }
+        };
+        self.with_link(session, request).await.map(|(page, _pass)| page)
+    }
+
+    /// Opens a file.
+    pub async fn read_file(
+        self: &Arc<Self>,
+        session: SessionKey,
+        path: &[String],
+    ) -> Result<(Entry, FileBody), FilesError> {
+        let request = |link: Link| {
+            let place = place(path, READ);
+            async move { link.read_file(&place, 0, u64::MAX).await }
+        };
+        let ((entry, content), pass) = self.with_link(session, request).await?;
+        let left = entry.size;
+        Ok((entry, FileBody { pieces: self.pump(content, pass), left }))
+    }
+
+    /// Returns the file or directory at `path` as an archive. The archive continues while files change.
+    pub async fn pack_files(
         self: &Arc<Self>,
         session: SessionKey,
         path: &[String],
     ) -> Result<WorkspaceArchive, FilesError> {
-        let pass = self.readers.enter(session).await?;
-        let existing = self.engine.list_volumes(&self.instance.session_labels(session)).await?;
-        let [workspace, _] = self.instance.volumes(session, &existing);
-        if !existing.iter().any(|volume| volume.name == workspace.name) {
-            // A container would create the volume, and the next sandbox would assume that it contains the template.
-            return Err(FilesError::NotFound);
-        }
-        let closed = pass.gate.closed.clone();
-        let reader = Reader { host: Arc::clone(self), name: SandboxName::generate(), pass: Some(pass) };
-        let found = tokio::select! {
-            biased;
-            () = closed.cancelled() => return Err(FilesError::Removed),
-            found = reader.open(workspace.name, path) => found?,
+        let request = |link: Link| {
+            let place = place(path, READ);
+            async move { link.pack_files(&place).await }
         };
-        let (pieces, archive) = mpsc::channel(PIECES);
+        let (content, pass) = self.with_link(session, request).await?;
+        Ok(WorkspaceArchive::new(self.pump(content, pass)))
+    }
+
+    /// Makes a request through the session's own sandbox or, if there is none or it ends meanwhile, through a reader.
+    async fn with_link<T, F: Future<Output = Result<T, link::FilesError>>>(
+        self: &Arc<Self>,
+        session: SessionKey,
+        request: impl Fn(Link) -> F,
+    ) -> Result<(T, Pass), FilesError> {
+        let mut pass = self.readers.enter(session).await?;
+        let closed = pass.closed();
+        let answering = async {
+            if let Some(link) = self.links_of_sessions.get(session) {
+                match request(link).await {
+                    Ok(answer) => return Ok((answer, pass)),
+                    Err(error) if may_be_elsewhere(&error) => {}
+                    Err(error) => return Err(of_link(error)),
+                }
+            }
+            let reader = pass.reader(self, session).await?;
+            match request(reader.link().clone()).await {
+                Ok(answer) => {
+                    pass.hold(reader);
+                    Ok((answer, pass))
+                }
+                Err(error) => Err(of_link(error)),
+            }
+        };
+        tokio::select! {
+            biased;
+            () = closed.cancelled() => Err(FilesError::Removed),
+            answer = answering => answer,
+        }
+    }
+
+    /// Forwards content. This task, not the caller, reacts to the removal of files: a caller may pause for any time.
+    fn pump(&self, mut content: FileContent, pass: Pass) -> mpsc::Receiver<Result<Bytes, link::FilesError>> {
+        let (pieces, receiver) = mpsc::channel(PIECES);
+        let closed = pass.closed();
         self.tracker.spawn(async move {
-            let deadline = Instant::now() + READ_TIMEOUT;
-            let mut found = found;
-            let pump = async {
-                while let Ok(Some(piece)) = timeout_at(deadline, futures::StreamExt::next(&mut found)).await {
-                    if !matches!(timeout_at(deadline, pieces.send(piece)).await, Ok(Ok(()))) {
+            let forwarding = async {
+                while let Some(piece) = content.next().await.transpose() {
+                    let is_last = piece.is_err();
+                    if pieces.send(piece).await.is_err() || is_last {
                         return;
                     }
                 }
             };
-            // This task, not the reader, reacts to the removal of files: a reader may pause for any time.
             tokio::select! {
                 biased;
                 () = closed.cancelled() => {}
-                () = pump => {}
+                _ = timeout(READ_TIMEOUT, forwarding) => {}
             }
-            drop((found, reader));
+            drop((content, pass));
         });
-        Ok(WorkspaceArchive::new(archive))
+        receiver
     }
 }
 
-impl Reader {
-    async fn open(&self, volume: String, path: &[String]) -> Result<engine::TarStream, FilesError> {
-        let host = &self.host;
-        host.alive.insert(self.name.to_string());
-        let spec = ContainerSpec {
-            name: self.name.container(),
-            image: host.settings.image.clone(),
-            labels: host.instance.labels(),
-            entry_point: None,
-            command: Vec::new(),
-            environment: BTreeMap::new(),
-            mounts: vec![Mount::ReadOnlyVolume { name: volume, target: domain::sandbox::WORKSPACE.to_owned() }],
-            network: Network::None,
-            limits: host.settings.limits,
-            runtime: None,
-            shared_directory: None,
-        };
-        let container: ContainerId = host.engine.create_container(&spec).await?;
-        let mut place = domain::sandbox::WORKSPACE.to_owned();
-        let mut parts = path.iter().peekable();
-        while let Some(part) = parts.next() {
-            place.push('/');
-            place.push_str(part);
-            let kind = match host.engine.path_kind(&container, &place).await {
-                // The engine resolves links, and fails for one in a cycle.
-                Err(EngineError::Other { .. }) => Some(PathKind::Symlink),
-                kind => kind?,
-            };
-            match kind {
-                None => return Err(FilesError::NotFound),
-                Some(PathKind::Symlink) => return Err(FilesError::Symlink(part.clone())),
-                Some(PathKind::Other) => return Err(FilesError::Special(part.clone())),
-                Some(PathKind::File) if parts.peek().is_some() => return Err(FilesError::NotFound),
-                Some(PathKind::File | PathKind::Directory) => {}
-            }
+impl FileBody {
+    /// Returns the next piece; `None` at the end of the file.
+    pub async fn piece(&mut self) -> Result<Option<Bytes>, ArchiveError> {
+        if self.left == 0 {
+            return Ok(None);
         }
-        match host.engine.download(&container, &place).await {
-            Err(EngineError::NotFound { .. }) => Err(FilesError::NotFound),
-            found => Ok(found?),
-        }
+        let piece = self.pieces.recv().await.ok_or(ArchiveError::Cut)??;
+        self.left = self.left.saturating_sub(piece.len() as u64);
+        Ok(Some(piece))
+    }
+}
+
+fn place(path: &[String], bounds: Bounds) -> FilePlace {
+    FilePlace { root: WORKSPACE.to_owned(), path: path.join("/").into_bytes(), bounds }
+}
+
+/// True if the sandbox serves no files, or ended, so that another one may have the answer.
+fn may_be_elsewhere(error: &link::FilesError) -> bool {
+    use link::FilesError as E;
+    match error {
+        E::Outdated | E::NotOpened | E::Closed | E::Broken(_) | E::Timeout => true,
+        E::Failed(_) | E::TooLarge { .. } | E::Source(_) | E::Decode(_) | E::OutOfPlace => false,
+    }
+}
+
+impl From<link::FilesError> for FilesError {
+    fn from(error: link::FilesError) -> Self {
+        of_link(error)
+    }
+}
+
+fn of_link(error: link::FilesError) -> FilesError {
+    let link::FilesError::Failed(Failure { kind, message }) = error else { return FilesError::Link(error) };
+    match kind {
+        FailureKind::NotFound => FilesError::NotFound,
+        FailureKind::Symlink => FilesError::Symlink(message),
+        FailureKind::Special => FilesError::Special(message),
+        FailureKind::File => FilesError::File,
+        FailureKind::Denied => FilesError::Denied,
+        FailureKind::Changed => FilesError::Changed,
+        FailureKind::Directory
+        | FailureKind::Exists
+        | FailureKind::NoSpace
+        | FailureKind::TooLarge
+        | FailureKind::TooSlow
+        | FailureKind::Invalid
+        | FailureKind::Other => FilesError::Link(link::FilesError::Failed(Failure { kind, message })),
     }
 }

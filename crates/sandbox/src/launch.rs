@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use agent_template::AgentTemplate;
 use domain::session::SessionKey;
-use engine::{ContainerExit, ContainerId, ContainerSpec, EngineError, Mount};
+use engine::{ContainerExit, ContainerId, ContainerSpec, EngineError, Mount, VolumeSummary};
 use failpoint::failpoint;
-use gateway::Gateway;
-use link::{LinkError, SendError};
+use gateway::{Gateway, SandboxGateway};
+use link::{FilesError, LinkError, SendError};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -70,6 +70,8 @@ pub enum LaunchError {
     Link(#[from] LinkError),
     #[error("could not send a command to the sandbox")]
     Send(#[from] SendError),
+    #[error("could not copy files into the sandbox")]
+    Files(#[from] FilesError),
     #[error("{}", .0.describe())]
     Ended(ProcessEnd),
     #[error("SANDBOX_RUNTIME is {runtime}, which failed its self-test, a tool call of Claude Code: {reason}")]
@@ -100,6 +102,7 @@ impl LaunchError {
             LaunchError::Engine(error) => matches!(error, EngineError::Unreachable { .. }),
             LaunchError::Link(error) => error.lacks_descriptors(),
             LaunchError::Send(_)
+            | LaunchError::Files(_)
             | LaunchError::Runtime { .. }
             | LaunchError::TooOld { .. }
             | LaunchError::Unlimited(_)
@@ -198,7 +201,40 @@ impl SandboxHost {
         let gateway = gateway.open();
         let attached = self.links.attach(name, self.settings.orphan_ttl, Arc::clone(&gateway))?;
         failpoint!("link.bound");
-        let container = self.create_container(name, order, &attached).await?;
+        let existing = self.engine.list_volumes(&self.instance.session_labels(order.session)).await?;
+        let fresh = existing.is_empty();
+        let opening = async {
+            let mut sandbox = self.create_and_start(name, order, &existing, attached, gateway).await?;
+            if fresh || order.fresh_workspace {
+                sandbox.unpack(order.template.archive.clone().into()).await?;
+                failpoint!("template.unpacked");
+            }
+            self.links_of_sessions.set(order.session, &sandbox.link);
+            Ok(sandbox)
+        };
+        let opened = opening.await;
+        if opened.is_err() && fresh && !order.fresh_workspace {
+            // The next launch would mistake a workspace without its template for one that has it.
+            self.engine.remove_container(&ContainerId::new(name.container())).await?;
+            self.remove_volumes(order.session).await?;
+        }
+        opened
+    }
+
+    async fn create_and_start(
+        &self,
+        name: &SandboxName,
+        order: &LaunchOrder,
+        existing: &[VolumeSummary],
+        attached: Attachment,
+        gateway: Arc<SandboxGateway>,
+    ) -> Result<Sandbox, LaunchError> {
+        let volumes = self.instance.volumes(order.session, existing);
+        for volume in &volumes {
+            self.engine.create_volume(&volume.name, &volume.labels).await?;
+            failpoint!("volume.created");
+        }
+        let container = self.create_container(name, order, volumes, &attached).await?;
         failpoint!("container.created");
         let image = order.assignment.image().unwrap_or(&self.settings.image);
         let (started, image) = tokio::join!(self.engine.start(&container), self.image_of(&container, image));
@@ -221,38 +257,7 @@ impl SandboxHost {
         })
     }
 
-    /// Creates missing volumes, with the template in the workspace, and the container on them.
     async fn create_container(
-        &self,
-        name: &SandboxName,
-        order: &LaunchOrder,
-        attached: &Attachment,
-    ) -> Result<ContainerId, LaunchError> {
-        let existing = self.engine.list_volumes(&self.instance.session_labels(order.session)).await?;
-        let fresh = existing.is_empty();
-        let volumes = self.instance.volumes(order.session, &existing);
-        for volume in &volumes {
-            self.engine.create_volume(&volume.name, &volume.labels).await?;
-            failpoint!("volume.created");
-        }
-        let made = self.create_with(name, order, volumes, attached).await;
-        failpoint!("container.empty");
-        let filled = match (made, fresh || order.fresh_workspace) {
-            (Ok(container), true) => {
-                let archive = order.template.archive.clone().into();
-                self.engine.upload(&container, domain::sandbox::WORKSPACE, archive).await.map(|()| container)
-            }
-            (made, _) => made,
-        };
-        if filled.is_err() && fresh {
-            // A workspace without its template must not be mistaken for one that has it.
-            self.engine.remove_container(&ContainerId::new(name.container())).await?;
-            self.remove_volumes(order.session).await?;
-        }
-        Ok(filled?)
-    }
-
-    async fn create_with(
         &self,
         name: &SandboxName,
         order: &LaunchOrder,

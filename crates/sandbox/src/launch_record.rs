@@ -102,6 +102,7 @@ fn counts(error: &LaunchError) -> bool {
         | LaunchError::Cancelled => false,
         LaunchError::Engine(_)
         | LaunchError::Send(_)
+        | LaunchError::Files(_)
         | LaunchError::Runtime { .. }
         | LaunchError::Unlimited(_)
         | LaunchError::NotConnected(_)

@@ -3,6 +3,7 @@
 //! | module | contains |
 //! |---|---|
 //! | `launch`, `start` | creates a sandbox; starts its agent |
+//! | `unpack` | archives that enter a sandbox through its link |
 //! | `reattach` | reattaches to a sandbox after a restart |
 //! | `repair` | repairs a damaged home of an agent |
 //! | `process`, `question`, `program` | the agent's output; one question to an agent; other programs |
@@ -45,6 +46,7 @@ mod reattach;
 mod repair;
 mod self_test;
 mod start;
+mod unpack;
 mod warm;
 
 use std::sync::Arc;
@@ -63,7 +65,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 pub use agent::GATEWAY;
-pub use files::{ArchiveEntry, ArchiveError, EntryKind, FilesError, MAX_DEPTH, WorkspaceArchive};
+pub use files::{ArchiveEntry, ArchiveError, Entry, EntryKind, FileBody, FilesError, MAX_DEPTH, WorkspaceArchive};
 pub use images::SandboxImage;
 pub use instance_lock::{InstanceLock, InstanceLockError, MachineLock};
 pub use launch::{Assignment, LaunchError, LaunchOrder};
@@ -97,6 +99,8 @@ pub struct SandboxSettings {
     pub disk_bytes: u64,
     /// The time without a coordinator after which a sandbox ends itself.
     pub orphan_ttl: Duration,
+    /// The time that a sandbox in which files are read is kept for the next reader.
+    pub files_idle: Duration,
 }
 
 /// Launches and removes sandboxes.
@@ -124,6 +128,8 @@ pub struct SandboxHost {
     measured: overview::Measured,
     /// The current readers of files.
     readers: files::Readers,
+    /// The links of the sessions' sandboxes, in which files are read.
+    links_of_sessions: files::LinksOfSessions,
     /// One cleanup at a time, so that a launch waits for the one in progress.
     removing_orphans: Mutex<()>,
 }
@@ -203,6 +209,7 @@ impl SandboxHost {
             images: images::Images::default(),
             measured: overview::Measured::default(),
             readers: files::Readers::default(),
+            links_of_sessions: files::LinksOfSessions::default(),
             removing_orphans: Mutex::default(),
         }
     }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::session::SessionKey;
-use engine::{ContainerSpec, Mount, Network};
+use engine::{ContainerId, ContainerSpec, Labels, Mount, Network};
+use gateway::SandboxGateway;
+use link::{Link, LinkOutput};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -123,46 +125,15 @@ impl SandboxHost {
             }
             Err(error) => Err(error),
         };
-        if self.settings.network == Network::Bridge
-            && let Err(error) = self.remove_volumes(key).await
-        {
-            warn!(%error, "could not remove the volume of a probe sandbox; it will be removed as an orphan");
-        }
+        self.remove_bare_home(key).await;
         report
     }
 
     async fn start_probe(&self, name: &SandboxName, key: SessionKey) -> Result<(Sandbox, String), LaunchError> {
         self.remove_suspected_orphans().await;
-        let gateway = self.gateway.open();
-        let attached = self.links.attach(name, self.settings.orphan_ttl, Arc::clone(&gateway))?;
-        let mut mounts = attached.mounts.clone();
-        if attached.token_archive.is_some() {
-            // The token's directory must be writable. Nothing else of a probe needs a volume.
-            let [_, home] = self.instance.volumes(key, &[]);
-            self.engine.create_volume(&home.name, &home.labels).await?;
-            mounts.push(Mount::Volume { name: home.name, target: home.target.to_owned() });
-        }
-        let spec = ContainerSpec {
-            name: name.container(),
-            image: self.settings.image.clone(),
-            labels: self.instance.probe_labels(name),
-            entry_point: None,
-            command: Vec::new(),
-            environment: BTreeMap::from([
-                ("LINK".to_owned(), attached.address.clone()),
-                ("ORPHAN_TTL_MS".to_owned(), CONNECT_TIMEOUT.as_millis().to_string()),
-            ]),
-            mounts,
-            network: self.settings.network,
-            limits: self.settings.limits,
-            runtime: self.settings.runtime.clone(),
-            shared_directory: self.links.shared_directory(),
-        };
-        let container = self.engine.create_container(&spec).await?;
-        if let Some(archive) = attached.token_archive.clone() {
-            self.engine.upload(&container, super::links::TOKEN_DIRECTORY, archive.into()).await?;
-        }
-        self.engine.start(&container).await?;
+        let wanted =
+            BareContainer { labels: self.instance.probe_labels(name), mount: None, connect_timeout: CONNECT_TIMEOUT };
+        let (container, attached) = self.start_bare(name, key, wanted).await?;
         let process = Process::new(attached.output, self.watch(&container));
         let mut sandbox = Sandbox {
             name: name.clone(),
@@ -170,7 +141,7 @@ impl SandboxHost {
             image: SandboxImage { name: self.settings.image.clone(), id: None, claude_code: None },
             link: attached.link,
             process,
-            gateway,
+            gateway: attached.gateway,
             resumed: false,
             model: String::new(),
             asks: false,
@@ -184,6 +155,73 @@ impl SandboxHost {
                 Err(LaunchError::NotConnected(not_connected(&log, network, runtime)))
             }
             Err(error) => Err(error),
+        }
+    }
+}
+
+/// A container with `sandbox-init` and a link, without an agent and its home.
+pub(super) struct BareContainer {
+    pub(super) labels: Labels,
+    pub(super) mount: Option<Mount>,
+    /// The time that `sandbox-init` tries to connect before its container ends.
+    pub(super) connect_timeout: Duration,
+}
+
+/// The coordinator's end of a bare container.
+pub(super) struct BareLink {
+    pub(super) link: Link,
+    pub(super) output: LinkOutput,
+    pub(super) gateway: Arc<SandboxGateway>,
+}
+
+impl SandboxHost {
+    /// Starts a bare container. `key` names the home that it gets if it needs one.
+    pub(super) async fn start_bare(
+        &self,
+        name: &SandboxName,
+        key: SessionKey,
+        wanted: BareContainer,
+    ) -> Result<(ContainerId, BareLink), LaunchError> {
+        let gateway = self.gateway.open();
+        let attached = self.links.attach(name, self.settings.orphan_ttl, Arc::clone(&gateway))?;
+        let mut mounts = attached.mounts.clone();
+        mounts.extend(wanted.mount);
+        if attached.token_archive.is_some() {
+            // The token's directory must be writable. Nothing else needs a home.
+            let [_, home] = self.instance.volumes(key, &[]);
+            self.engine.create_volume(&home.name, &home.labels).await?;
+            mounts.push(Mount::Volume { name: home.name, target: home.target.to_owned() });
+        }
+        let spec = ContainerSpec {
+            name: name.container(),
+            image: self.settings.image.clone(),
+            labels: wanted.labels,
+            entry_point: None,
+            command: Vec::new(),
+            environment: BTreeMap::from([
+                ("LINK".to_owned(), attached.address.clone()),
+                ("ORPHAN_TTL_MS".to_owned(), wanted.connect_timeout.as_millis().to_string()),
+            ]),
+            mounts,
+            network: self.settings.network,
+            limits: self.settings.limits,
+            runtime: self.settings.runtime.clone(),
+            shared_directory: self.links.shared_directory(),
+        };
+        let container = self.engine.create_container(&spec).await?;
+        if let Some(archive) = attached.token_archive.clone() {
+            self.engine.upload(&container, super::links::TOKEN_DIRECTORY, archive.into()).await?;
+        }
+        self.engine.start(&container).await?;
+        Ok((container, BareLink { link: attached.link, output: attached.output, gateway }))
+    }
+
+    /// Removes the home of a bare container that was removed.
+    pub(super) async fn remove_bare_home(&self, key: SessionKey) {
+        if self.settings.network == Network::Bridge
+            && let Err(error) = self.remove_volumes(key).await
+        {
+            warn!(%error, "could not remove the volume of a sandbox without a session; it will be removed as an orphan");
         }
     }
 }

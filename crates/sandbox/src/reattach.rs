@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::session::SandboxRecord;
+use domain::session::{SandboxRecord, SessionKey};
 use engine::ContainerId;
 use failpoint::failpoint;
 use gateway::RepositoryAccess;
@@ -24,6 +24,7 @@ impl SandboxHost {
     /// does not return, the caller removes the sandbox. `repository` is the access of the sandbox's git.
     pub async fn reattach(
         &self,
+        session: SessionKey,
         record: SandboxRecord,
         repository: Option<RepositoryAccess>,
         cancel: CancellationToken,
@@ -31,12 +32,13 @@ impl SandboxHost {
         tokio::select! {
             biased;
             () = cancel.cancelled() => Err(LaunchError::Cancelled),
-            outcome = timeout(RETURN_TIMEOUT, self.reattach_now(record, repository)) => outcome.unwrap_or(Err(LaunchError::Timeout)),
+            outcome = timeout(RETURN_TIMEOUT, self.reattach_now(session, record, repository)) => outcome.unwrap_or(Err(LaunchError::Timeout)),
         }
     }
 
     async fn reattach_now(
         &self,
+        session: SessionKey,
         record: SandboxRecord,
         repository: Option<RepositoryAccess>,
     ) -> Result<Sandbox, LaunchError> {
@@ -71,6 +73,7 @@ impl SandboxHost {
         // The image of repository tasks is another one, and its sandboxes are never used again.
         let image = if in_repository { SandboxImage { id: None, ..image } } else { image };
         failpoint!("takeover.connected");
+        self.links_of_sessions.set(session, &link);
         Ok(Sandbox {
             name,
             container,

@@ -57,9 +57,9 @@ pub(super) const ON_THE_WAY: &[Case] = &[
     // The sandbox is created.
     case(Doing::Post, &["link.bound"]),
     case(Doing::Post, &["volume.created"]),
-    case(Doing::Post, &["container.empty"]),
     case(Doing::Post, &["container.created"]),
     case(Doing::Post, &["container.started"]),
+    case(Doing::Post, &["template.unpacked"]),
     case(Doing::Post, &["agent.started"]),
     case(Doing::Post, &["agent.asked"]),
     case(Doing::Post, &["agent.initialised"]),

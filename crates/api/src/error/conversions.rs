@@ -63,12 +63,16 @@ impl From<FilesError> for ApiError {
         let sentence = format!("path: {error}");
         match error {
             FilesError::NotFound => ApiError::new(StatusCode::NOT_FOUND, "file_not_found", sentence),
-            FilesError::Symlink(_) | FilesError::Special(_) => ApiError::invalid(sentence),
+            FilesError::Symlink(_) | FilesError::Special(_) | FilesError::File | FilesError::Denied => {
+                ApiError::invalid(sentence)
+            }
+            FilesError::Changed => ApiError::files_changed(),
             FilesError::Busy => {
                 ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", error.to_string()).retry_after(2)
             }
             FilesError::Removed => ApiError::new(StatusCode::CONFLICT, "deleted", error.to_string()),
             FilesError::Engine(cause) => ApiError::engine(&cause),
+            FilesError::NotStarted(_) | FilesError::Link(_) => ApiError::no_files(&error),
         }
     }
 }
@@ -76,12 +80,8 @@ impl From<FilesError> for ApiError {
 impl From<ArchiveError> for ApiError {
     fn from(error: ArchiveError) -> Self {
         match error {
-            ArchiveError::Engine(cause) => ApiError::engine(&cause),
             // The file changed or disappeared while it was read.
-            ArchiveError::Malformed(_) | ArchiveError::Cut => {
-                let sentence = "the files changed while they were read; try again";
-                ApiError::new(StatusCode::CONFLICT, "changed", sentence).retry_after(1)
-            }
+            ArchiveError::Malformed(_) | ArchiveError::Cut | ArchiveError::Files(_) => ApiError::files_changed(),
         }
     }
 }

@@ -2,7 +2,7 @@ use sandbox::{ArchiveEntry, EntryKind};
 
 use super::export::header;
 use super::kind::{FileKind, SNIFFED, disposition, of};
-use super::{child, parts};
+use super::parts;
 
 #[test]
 fn a_path_has_parts_that_mean_only_themselves() {
@@ -11,15 +11,6 @@ fn a_path_has_parts_that_mean_only_themselves() {
     assert_eq!(parts("..a/b\nc").unwrap(), ["..a", "b\nc"]);
     for path in ["..", "a/../b", "a/..", "./a", "a//b", "/a", "a\0b", "//", &"a/".repeat(33), &"a".repeat(4096)] {
         assert!(parts(path).is_err(), "{path}");
-    }
-}
-
-#[test]
-fn a_list_has_what_lies_directly_in_its_directory() {
-    assert_eq!(child(b"w", b"w/a"), Some(b"a".as_slice()));
-    assert_eq!(child(b"w", b"w/a/"), Some(b"a".as_slice()));
-    for path in [b"w/".as_slice(), b"w", b"w/a/b", b"wx/a", b"/w/a", b"w//"] {
-        assert_eq!(child(b"w", path), None);
     }
 }
 

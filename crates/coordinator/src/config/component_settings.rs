@@ -34,6 +34,7 @@ impl ServeOptions {
             limit_proof: LimitProof::Required { except: self.allow_unlimited.clone() },
             disk_bytes: self.sandbox_disk.bytes(),
             orphan_ttl: Duration::from_millis(self.orphan_ttl_ms),
+            files_idle: Duration::from_millis(self.files_idle_ms),
         }
     }
 

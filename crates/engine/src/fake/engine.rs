@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use super::{Call, Container, FakeEngine, Phase, Started, Volume, World};
 use crate::{
     BuildProgress, BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary,
-    ContainerUsage, Engine, EngineError, EngineInfo, ImageChanges, ImageInfo, Labels, Mount, Operation, PathKind,
-    TarSource, TarStream, VolumeSummary,
+    ContainerUsage, Engine, EngineError, EngineInfo, ImageChanges, ImageInfo, Labels, Mount, Operation, TarSource,
+    TarStream, VolumeSummary,
 };
 
 /// The exit of a killed container: 128 + SIGKILL.
@@ -189,13 +189,6 @@ impl Engine for FakeEngine {
         })?;
         let archive = archive.ok_or_else(|| missing(Operation::Download, id))?;
         Ok(stream::once(async move { Ok(archive.into()) }).boxed())
-    }
-
-    async fn path_kind(&self, id: &ContainerId, path: &str) -> Result<Option<PathKind>, EngineError> {
-        self.enter(Operation::PathKind, id.as_str()).await?;
-        let world = self.world();
-        let (volume, inner) = world.locate(Operation::PathKind, id, path)?;
-        Ok(volume.and_then(|name| world.volumes.get(&name)).and_then(|volume| volume.kind(&inner)))
     }
 
     async fn usage(&self, id: &ContainerId) -> Result<Option<ContainerUsage>, EngineError> {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
-use crate::{Labels, PathKind};
+use crate::Labels;
 
 /// The labels and files of a volume. Paths are relative to its root, which is the empty path.
 #[derive(Debug, Default)]
@@ -38,17 +38,6 @@ impl Volume {
     pub(super) fn is_directory(&self, path: &Path) -> bool {
         path.as_os_str().is_empty()
             || self.entries.get(path).is_some_and(|entry| entry.header.entry_type() == tar::EntryType::Directory)
-    }
-
-    pub(super) fn kind(&self, path: &Path) -> Option<PathKind> {
-        if self.is_directory(path) {
-            return Some(PathKind::Directory);
-        }
-        Some(match self.entries.get(path)?.header.entry_type() {
-            tar::EntryType::Regular => PathKind::File,
-            tar::EntryType::Symlink => PathKind::Symlink,
-            _ => PathKind::Other,
-        })
     }
 
     /// Unpacks an archive below `directory`.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use engine::{
-    ContainerExit, ContainerId, ContainerSpec, Engine, EngineError, Labels, Limits, Mount, Network, PathKind,
-    TarSource, VolumeSummary,
+    ContainerExit, ContainerId, ContainerSpec, Engine, EngineError, Labels, Limits, Mount, Network, TarSource,
+    VolumeSummary,
 };
 use futures::TryStreamExt as _;
 
@@ -163,10 +163,6 @@ pub(crate) async fn files_go_in_and_out(fixture: &dyn Fixture) {
     assert!(matches!(none, Some(EngineError::NotFound { .. })), "{none:?}");
     let nowhere = engine.upload(&id, "/workspace/none", TarSource::Bytes(self::archive(&[]))).await;
     assert!(matches!(nowhere, Err(EngineError::NotFound { .. })), "{nowhere:?}");
-    for (path, kind) in [("/workspace", PathKind::Directory), ("/workspace/AGENTS.md", PathKind::File)] {
-        assert_eq!(engine.path_kind(&id, path).await.unwrap(), Some(kind));
-    }
-    assert_eq!(engine.path_kind(&id, "/workspace/none").await.unwrap(), None);
     assert_eq!(engine.usage(&id).await.unwrap().unwrap().processes, 0, "it does not run");
     assert_eq!(engine.usage(&ContainerId::new("none-of-ours")).await.unwrap(), None);
     let root = engine.upload(&id, "/etc", TarSource::Bytes(self::archive(&[("x", b"")]))).await;

@@ -60,5 +60,5 @@ async fn told_to_stop_it_lets_the_agent_finish() {
 fn the_version_is_told() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_sandbox-init")).arg("--version").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(text, format!("sandbox-init {} (protocol 1)\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(text, format!("sandbox-init {} (protocol 2)\n", env!("CARGO_PKG_VERSION")));
 }

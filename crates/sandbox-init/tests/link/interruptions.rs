@@ -124,7 +124,8 @@ async fn knock(socket: &Path, secret: Option<&str>) -> Vec<Down> {
     let (mut socket, _) = client_async("ws://coordinator/agent", stream).await.unwrap();
     let mut hello = BytesMut::new();
     let secret = secret.map(|text| LinkSecret::new(text.to_owned()));
-    Up::Hello(Hello { secret, last_received: 0, running: false }).encode(&mut hello);
+    Up::Hello(Hello { version: sandbox_link::PROTOCOL_VERSION, secret, last_received: 0, running: false })
+        .encode(&mut hello);
     socket.send(Message::Binary(hello.freeze())).await.unwrap();
     let mut answers = Vec::new();
     while let Some(Ok(Message::Binary(answer))) = patiently(socket.next()).await {

@@ -3,7 +3,9 @@
 
 mod carrying;
 mod ending;
+mod files;
 mod forwarding;
+mod hostile_files;
 mod interruptions;
 mod programs;
 mod support;

@@ -25,6 +25,12 @@ impl Reader {
         Ok(frames)
     }
 
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let mut array = [0; N];
+        self.rest.try_copy_to_slice(&mut array).map_err(|_| DecodeError::Truncated)?;
+        Ok(array)
+    }
+
     pub(super) fn u32(&mut self) -> Result<u32, DecodeError> {
         self.rest.try_get_u32_le().map_err(|_| DecodeError::Truncated)
     }
@@ -35,6 +41,10 @@ impl Reader {
 
     pub(super) fn u64(&mut self) -> Result<u64, DecodeError> {
         self.rest.try_get_u64_le().map_err(|_| DecodeError::Truncated)
+    }
+
+    pub(super) fn i64(&mut self) -> Result<i64, DecodeError> {
+        self.rest.try_get_i64_le().map_err(|_| DecodeError::Truncated)
     }
 
     /// Reads a sequence number. Numbers start at 1, and the largest has no successor, so both ends of the range are
@@ -79,11 +89,34 @@ impl Reader {
         field: &'static str,
         mut item: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
-        let length = self.length(field, MAX_STRINGS)?;
+        self.list_of(field, MAX_STRINGS, &mut item)
+    }
+
+    pub(super) fn list_of<T>(
+        &mut self,
+        field: &'static str,
+        limit: usize,
+        mut item: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        let length = self.length(field, limit)?;
         (0..length).map(|_| item(self)).collect()
     }
 
-    fn u8(&mut self) -> Result<u8, DecodeError> {
+    /// Takes everything that is left.
+    pub(super) fn rest(&mut self, field: &'static str, limit: usize) -> Result<Bytes, DecodeError> {
+        let length = self.rest.remaining();
+        if length > limit { Err(DecodeError::TooLong { field, length, limit }) } else { Ok(self.rest.split_to(length)) }
+    }
+
+    /// Checks that nothing is left.
+    pub(super) fn end(&self) -> Result<(), DecodeError> {
+        match self.rest.remaining() {
+            0 => Ok(()),
+            excess => Err(DecodeError::Excess(excess)),
+        }
+    }
+
+    pub(super) fn u8(&mut self) -> Result<u8, DecodeError> {
         self.rest.try_get_u8().map_err(|_| DecodeError::Truncated)
     }
 

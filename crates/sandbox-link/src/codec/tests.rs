@@ -34,11 +34,9 @@ fn up() -> impl Strategy<Value = Up> {
             .prop_map(|(used_bytes, limit_bytes)| UpFrame::DiskFull { used_bytes, limit_bytes }),
     ];
     prop_oneof![
-        (secret(), any::<u64>(), any::<bool>()).prop_map(|(secret, last_received, running)| Up::Hello(Hello {
-            secret,
-            last_received,
-            running
-        })),
+        (1..=2_u32, secret(), any::<u64>(), any::<bool>()).prop_map(|(version, secret, last_received, running)| {
+            Up::Hello(Hello { version, secret, last_received, running })
+        }),
         (seq(), frame).prop_map(|(seq, frame)| Up::Output(Numbered { seq, frame })),
         any::<u64>().prop_map(|upto| Up::Ack { upto }),
     ]
@@ -63,6 +61,7 @@ fn down() -> impl Strategy<Value = Down> {
         ".{0,40}".prop_map(|reason| Down::Refused { reason }),
         (seq(), frame).prop_map(|(seq, frame)| Down::Command(Numbered { seq, frame })),
         any::<u64>().prop_map(|upto| Down::Ack { upto }),
+        any::<[u8; 16]>().prop_map(|ticket| Down::Open { ticket: Ticket(ticket) }),
     ]
 }
 
@@ -144,7 +143,8 @@ fn debug_keeps_secrets() {
     };
     let stdin = DownFrame::Stdin { piece: Bytes::from_static(b"stdin-value"), ends_line: true };
     let stdout = UpFrame::Stdout { piece: Bytes::from_static(b"stdout-value"), ends_line: true };
-    let hello = Hello { secret: Some(LinkSecret::new("secret-value".into())), last_received: 0, running: false };
+    let hello =
+        Hello { version: 2, secret: Some(LinkSecret::new("secret-value".into())), last_received: 0, running: false };
     let text = format!("{start:?} {stdin:?} {stdout:?} {hello:?}");
     assert!(!text.contains("value"), "{text}");
     assert!(text.contains("TOKEN") && text.contains("claude"), "{text}");

@@ -1,7 +1,8 @@
 //! Reads a tar archive entry by entry, never as a whole in memory. An agent wrote its content.
 
 use bytes::{Bytes, BytesMut};
-use engine::EngineError;
+use link::FilesError;
+use sandbox_link::files;
 use tokio::sync::mpsc;
 
 const BLOCK: usize = 512;
@@ -15,11 +16,12 @@ const MAX_EXTENSION_BYTES: u64 = 1024 * 1024;
 pub enum ArchiveError {
     #[error("the archive is malformed: {0}")]
     Malformed(&'static str),
-    /// The engine became unreachable, the time limit was reached, or the files were removed.
+    /// The time limit was reached, or the files were removed.
     #[error("the archive was truncated")]
     Cut,
+    /// The sandbox could not read the files, or ended.
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Files(#[from] FilesError),
 }
 
 /// The header of an entry.
@@ -47,10 +49,21 @@ pub enum EntryKind {
     Other,
 }
 
+impl From<files::EntryKind> for EntryKind {
+    fn from(kind: files::EntryKind) -> Self {
+        match kind {
+            files::EntryKind::File => EntryKind::File,
+            files::EntryKind::Directory => EntryKind::Directory,
+            files::EntryKind::Symlink => EntryKind::Symlink,
+            files::EntryKind::Fifo | files::EntryKind::Socket | files::EntryKind::Device => EntryKind::Other,
+        }
+    }
+}
+
 /// An archive that is being read. It can be dropped at any time.
 #[derive(Debug)]
 pub struct WorkspaceArchive {
-    pieces: mpsc::Receiver<Result<Bytes, EngineError>>,
+    pieces: mpsc::Receiver<Result<Bytes, FilesError>>,
     buffer: BytesMut,
     /// Unread bytes of the current entry's content. `padding` is the rest of its last block.
     content: u64,
@@ -69,7 +82,7 @@ struct Extensions {
 }
 
 impl WorkspaceArchive {
-    pub(super) fn new(pieces: mpsc::Receiver<Result<Bytes, EngineError>>) -> Self {
+    pub(super) fn new(pieces: mpsc::Receiver<Result<Bytes, FilesError>>) -> Self {
         WorkspaceArchive { pieces, buffer: BytesMut::new(), content: 0, padding: 0, taken: 0 }
     }
 

@@ -34,6 +34,7 @@ async fn registry(directory: &std::path::Path) -> Registry {
         runtime: None,
         limit_proof: LimitProof::NotRequired,
         orphan_ttl: Duration::from_hours(1),
+        files_idle: Duration::ZERO,
     };
     let instance = Instance::of(directory).unwrap();
     let host = Arc::new(SandboxHost::new(Arc::new(engine), links, gateway, instance, settings, tracker.clone()));

@@ -3,18 +3,16 @@
 
 use domain::repository::Checkout;
 use domain::sandbox::WORKSPACE;
-use engine::Engine;
 use sandbox::{LaunchError, Sandbox};
 use tracing::{info, warn};
 
 use super::clone::QUIET;
 use super::{MirrorCopy, MirrorError, Mirrors};
 
-/// The mirrors, and the engine that copies one into a sandbox.
+/// The mirrors from which one is copied into a sandbox.
 #[derive(Clone, Copy)]
 pub(crate) struct MirrorSource<'a> {
     pub(crate) mirrors: &'a Mirrors,
-    pub(crate) engine: &'a dyn Engine,
     /// The largest copy that a sandbox has room for, in bytes.
     pub(crate) most_bytes: u64,
 }
@@ -51,11 +49,14 @@ pub(super) async fn clone(
 ) -> Result<bool, LaunchError> {
     let name = &checkout.name;
     let Some(copy) = copy_of(source, checkout).await else { return Ok(false) };
-    // The engine reports a copy that broke off.
+    // The sandbox reports a copy that broke off.
     let (archive, _writer) = copy.archive(COPY, &checkout.branch);
     let directory = checkout.directory();
-    let error = if let Err(error) = source.engine.upload(&sandbox.container, WORKSPACE, archive).await {
-        error.to_string()
+    let error = if let Err(error) = sandbox.unpack(archive).await {
+        if let LaunchError::Ended(_) = error {
+            return Err(error);
+        }
+        domain::error_chain(&error)
     } else {
         let arguments = ["-euc", CLONE, "sh", &directory, &checkout.branch, url, &checkout.base];
         let finished = sandbox.run(WORKSPACE, "sh", &arguments, &QUIET).await?;

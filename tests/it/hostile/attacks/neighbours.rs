@@ -20,7 +20,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         ("another sandbox", "its port on other addresses", "for a in 10.0.0.5 192.168.7.7 93.184.216.34; do timeout 1 head -c 8 </dev/tcp/$a/9999; done"),
         ("another sandbox", "its port by the proxy", "raw 'GET http://127.0.0.1:9999/ HTTP/1.1\\r\\nHost: 127.0.0.1:9999\\r\\nConnection: close\\r\\n\\r\\n'; tunnel 127.0.0.1:9999; tunnel localhost:9999"),
         ("another sandbox", "its abstract socket", "perl /workspace/attacks/abstract.pl"),
-        ("another sandbox", "sockets of other links", "ls -a /run/link /run/link/.. ; for s in $(find / -xdev -type s 2>/dev/null) /run/link/../*/*.sock; do case $s in /run/link/agent.sock|/run/link/gateway.sock|'/run/link/../*/*.sock'|/run/link/../link/*) ;; *) echo REACHED $s;; esac; done"),
+        ("another sandbox", "sockets of other links", "ls -a /run/link /run/link/.. ; for s in $(find / -xdev -type s 2>/dev/null) /run/link/../*/*.sock; do case $s in /run/link/agent.sock|/run/link/gateway.sock|/run/link/files.sock|'/run/link/../*/*.sock'|/run/link/../link/*) ;; *) echo REACHED $s;; esac; done"),
         ("another sandbox", "a link to the directory above the mounted one", "ln -s /run/link/../.. /tmp/up; ls /tmp/up/ | grep -c crt- ; find /tmp/up/ -maxdepth 3 -name 'gateway.sock' 2>/dev/null | grep -v '^/tmp/up/run/link/' | sed 's/^/REACHED /'"),
         ("another sandbox", "its name and workspace by the proxy", "plain sandbox:8787; tunnel sandbox:8787; plain host.docker.internal:8787"),
         ("the engine", "its sockets", "for s in /var/run/docker.sock /run/docker.sock /run/containerd/containerd.sock /proc/1/root/var/run/docker.sock; do curl -s --max-time 1 --unix-socket $s http://x/version && echo REACHED; done; echo done"),

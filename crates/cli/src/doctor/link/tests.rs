@@ -24,6 +24,7 @@ fn settings() -> SandboxSettings {
         limit_proof: LimitProof::NotRequired,
         disk_bytes: 1 << 30,
         orphan_ttl: Duration::from_mins(1),
+        files_idle: Duration::ZERO,
     }
 }
 
@@ -44,7 +45,13 @@ async fn a_container_that_says_hello_is_well() {
             let stream = UnixStream::connect(source.join("agent.sock")).await.unwrap();
             let (mut socket, _) = client_async("ws://coordinator/agent", stream).await.unwrap();
             let mut hello = BytesMut::new();
-            Up::Hello(Hello { secret: None, last_received: 0, running: false }).encode(&mut hello);
+            Up::Hello(Hello {
+                version: sandbox_link::PROTOCOL_VERSION,
+                secret: None,
+                last_received: 0,
+                running: false,
+            })
+            .encode(&mut hello);
             socket.send(Message::Binary(hello.freeze())).await.unwrap();
         });
     });

@@ -26,6 +26,7 @@ pub(crate) fn failure_of(error: &NotLaunched) -> Failure {
         NotLaunched::Sandbox(
             error @ (LaunchError::Engine(_)
             | LaunchError::Link(_)
+            | LaunchError::Files(_)
             | LaunchError::Runtime { .. }
             | LaunchError::TooOld { .. }
             | LaunchError::Unlimited(_)

@@ -182,8 +182,8 @@ impl Preparation<'_> {
         if !self.wanted.cloned {
             let sandboxes = &self.launch.context.sandboxes;
             // The agent's work needs space beside the history.
-            let (engine, most_bytes) = (sandboxes.engine(), sandboxes.settings().disk_bytes / 2);
-            let mirror = repositories.mirrors.as_ref().map(|mirrors| MirrorSource { mirrors, engine, most_bytes });
+            let most_bytes = sandboxes.settings().disk_bytes / 2;
+            let mirror = repositories.mirrors.as_ref().map(|mirrors| MirrorSource { mirrors, most_bytes });
             let forge = repositories.github.url();
             let Cloned { submodules, mut left_out } = clone::clone(sandbox, forge, &checkout, mirror).await??;
             checkout.submodules = submodules.iter().map(|submodule| submodule.repository.clone()).collect();

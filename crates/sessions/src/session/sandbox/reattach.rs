@@ -2,7 +2,7 @@
 
 use domain::agent::AgentName;
 use domain::repository::Checkout;
-use domain::session::SandboxRecord;
+use domain::session::{SandboxRecord, SessionKey};
 use domain::task::TaskId;
 use domain::usage::Cost;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use crate::session::durable::DurableState;
 use crate::session::tasks::Tasks;
 
 pub(crate) struct Found {
+    session: SessionKey,
     agent: AgentName,
     sandbox: SandboxRecord,
     works_in: WorksIn,
@@ -34,6 +35,7 @@ impl Found {
     /// `None`: the session's record has no sandbox.
     pub(crate) fn new(durable: &DurableState, tasks: &Tasks) -> Option<Self> {
         Some(Found {
+            session: durable.key(),
             agent: durable.agent(),
             sandbox: durable.sandbox()?.clone(),
             works_in: if durable.repository().is_some() { WorksIn::Repository } else { WorksIn::Workspace },
@@ -59,7 +61,7 @@ impl Found {
             WorksIn::Repository => prepare::worker_template(context).await?,
         };
         let access = self.checkout.as_ref().and_then(|checkout| Some(context.repositories.as_ref()?.access(checkout)));
-        let sandbox = context.sandboxes.reattach(self.sandbox, access, cancel).await?;
+        let sandbox = context.sandboxes.reattach(self.session, self.sandbox, access, cancel).await?;
         Ok(Launched { sandbox, template, transcript_lost: false, spent, slot: None, lease: None })
     }
 
