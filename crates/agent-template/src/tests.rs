@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use domain::agent::AgentName;
+use domain::ask::{AskPolicy, OnTimeout, Stance};
 use proptest::prelude::*;
 
 use super::{AgentTemplate, Agents, McpServer, McpTransport, PermissionMode, TemplateError};
@@ -135,6 +136,39 @@ fn settings_are_read_and_stay_out_of_the_workspace() {
     assert_eq!(paths.collect::<Vec<_>>(), ["AGENTS.md", "tools", "tools/agent.toml"]);
 }
 
+#[test]
+fn a_table_of_asks_has_the_usual_values_where_it_names_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let load = |text: &str| {
+        write(directory.path(), &[("AGENTS.md", "x"), ("agent.toml", text)]);
+        AgentTemplate::load(AgentName::default(), directory.path()).unwrap().settings.asks
+    };
+    assert_eq!(load("model = \"m\""), None);
+    assert_eq!(load("[asks]"), Some(AskPolicy::default()));
+    let text = r#"
+        [asks]
+        tools = "ask"
+        allow = ["Read", "Bash(npm test:*)"]
+        questions = false
+        plans = "allow"
+        timeout_ms = 5
+        on_timeout = "fail"
+        hold_ms = 0
+    "#;
+    let expected = AskPolicy {
+        tools: Stance::Ask,
+        allow: ["Read", "Bash(npm test:*)"].map(|rule| rule.parse().unwrap()).into(),
+        ask: Vec::new(),
+        deny: Vec::new(),
+        questions: false,
+        plans: Stance::Allow,
+        timeout_ms: 5,
+        on_timeout: OnTimeout::Fail,
+        hold_ms: 0,
+    };
+    assert_eq!(load(text), Some(expected));
+}
+
 /// The entries of a template's archive: path, link target and content.
 fn entries(template: &AgentTemplate) -> Vec<(String, String, String)> {
     let mut archive = tar::Archive::new(template.archive.as_ref());
@@ -206,6 +240,11 @@ fn a_mistake_is_named_with_its_place_and_what_it_may_be() {
         ("[mcp_servers.a]\nurl = \"file:///x\"", "agent.toml:1:1: ", &["mcp_servers.a", "http"]),
         ("[mcp_servers.a]\ncommand = \"x\"\nenv = {}", "agent.toml:3:1: ", &["env", "command"]),
         ("[mcp_servers.\"a b\"]\ncommand = \"x\"", "agent.toml:1:1: ", &["a b", "letters"]),
+        ("[asks]\ntools = \"alow\"", "agent.toml:2:9: ", &["allow or ask or deny"]),
+        ("[asks]\ndenny = []", "agent.toml:2:1: ", &["denny", "did you mean deny"]),
+        ("[asks]\ndeny = [\"Bsh(ls)\"]", "agent.toml:2:9: ", &["asks.deny", "did you mean Bash"]),
+        ("[asks]\ntimeout_ms = 0", "agent.toml:2:14: ", &["asks.timeout_ms", "from 1 to"]),
+        ("[asks]\nhold_ms = 600001", "agent.toml:2:11: ", &["asks.hold_ms", "600000"]),
     ] {
         let said = mistake(text);
         assert!(said.starts_with(place), "{text}: {said}");
