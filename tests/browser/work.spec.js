@@ -142,17 +142,20 @@ test('failures, costs and tokens in words', async ({ page }) => {
   await expect(fact(page, 'Cost')).toContainText('$0.0112');
 });
 
-test('a cut output does not mark a whole message as cut', async ({ page }) => {
-  const task = await server.task('cut', 'tool:Bash {"command":"seq 1 100000","description":"Count"}');
-  await server.ended(task);
+test('only what is cut is marked as cut', async ({ page }) => {
+  const short = await server.task('cut', 'tool:Bash {"command":"seq 1 100000","description":"Count"}', { context: 'y'.repeat(5000) });
+  await server.ended(short);
   const long = await server.task('cut', `say:${'x'.repeat(5000)}`);
   await server.ended(long);
   await open(page, '#/sessions/cut');
-  await expect(exchange(page, task).locator('.user-message')).toHaveText('tool:Bash {"command":"seq 1 100000","description":"Count"}');
-  const said = exchange(page, long).locator('.user-message');
-  await expect(said).toContainText('…');
-  await said.getByRole('button', { name: 'Show the whole message' }).click();
-  await expect(said).toHaveText(`say:${'x'.repeat(5000)}`);
+  const [first, second] = [short, long].map((task) => exchange(page, task).locator('.user-message'));
+  await expect(first.locator('> pre')).toHaveText('tool:Bash {"command":"seq 1 100000","description":"Count"}');
+  await expect(second.locator('> pre')).toHaveText(/^say:x{1996}…$/);
+  await first.getByRole('button', { name: 'Show the whole message' }).click();
+  await first.getByText('Context', { exact: true }).click();
+  await expect(first.locator('details pre')).toHaveText('y'.repeat(5000));
+  await second.getByRole('button', { name: 'Show the whole message' }).click();
+  await expect(second.locator('> pre')).toHaveText(`say:${'x'.repeat(5000)}`);
 });
 
 test('older tasks are loaded on request, and the first message is the title', async ({ page }) => {

@@ -49,14 +49,14 @@ export function Exchange({ task, isOpen, isNamed, step, onTranscript }: Props) {
 /** What a person said. A list cuts it, and the whole is loaded on request. */
 function Said({ task }: { task: Task }) {
   const [whole, setWhole] = useState<Task | null>(null);
-  // `truncated` is also true if only the answer was cut.
-  const isCut = task.truncated && [...task.prompt].length >= MAX_LISTED_CHARS;
+  // `truncated` is true if any text of the record was cut, so the length tells which.
+  const isCut = (text: string | null) => !whole && !!task.truncated && [...text ?? ''].length >= MAX_LISTED_CHARS;
   const { prompt, context } = whole ?? task;
   return (
     <div class="user-message">
-      {context && <details class="context"><summary>Context</summary><pre class="plain">{context}</pre></details>}
-      <pre class="plain">{prompt}{isCut && !whole && '…'}</pre>
-      {isCut && !whole && <button type="button" class="quiet" onClick={() => void get<Task>(`/task/${task.taskId}`).then(setWhole, () => {})}>Show the whole message</button>}
+      {context && <details class="context"><summary>Context</summary><pre class="plain">{context}{isCut(context) && '…'}</pre></details>}
+      <pre class="plain">{prompt}{isCut(prompt) && '…'}</pre>
+      {(isCut(prompt) || isCut(context)) && <button type="button" class="quiet" onClick={() => void get<Task>(`/task/${task.taskId}`).then(setWhole, () => {})}>Show the whole message</button>}
     </div>
   );
 }
