@@ -56,6 +56,12 @@ async fn only_what_is_allowed_leaves_a_container_without_a_network() {
 async fn a_sandbox_on_a_bridge_has_its_link_by_tcp() {
     let server = Setup::new().env("SANDBOX_NETWORK", "bridge").start().await;
     assert_eq!(server.say("s", "say:over the bridge").await, "over the bridge");
+    // Files are read over the same port, in the session's own sandbox and then in one for reading.
+    let sandbox = server.container().await.id;
+    let listed = server.get("/session/s/files").await.ok();
+    server.kill_container(&sandbox).await;
+    assert_eq!(server.get("/session/s/files").await.ok(), listed);
+    assert!(listed.to_string().contains("AGENTS.md"), "{listed:#}");
     assert_eq!(server.say("s", "bash:ls -A ~ | grep -c link-token; true").await, "done: 0");
     server.finish().await;
 }

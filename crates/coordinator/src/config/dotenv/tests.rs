@@ -51,7 +51,7 @@ fn references_are_found_by_the_rules_of_the_library() {
     for (text, incomplete) in [
         ("A=x # costs $5\n", ""),
         ("A=x#$y\n", "A"),
-        ("A=\"x # $y\"\n", "A"),
+        ("A=\"x # $y z\"\n", "A"),
         ("A=x'$y'z\n", ""),
         ("A='x'$y\n", "A"),
         // The unbraced name ends at the underscore, and there is no HO.
@@ -60,7 +60,7 @@ fn references_are_found_by_the_rules_of_the_library() {
         ("A=$B\nB=later\n", "A"),
         ("B=earlier\nA=$B\n", ""),
         ("A=$B\nA=x\n", ""),
-        ("A=\"two\nlines $y\"\nC=1\n", "A"),
+        ("A=\"two\nlines $y z\"\nC=1\n", "A"),
         ("A='two\nB=$y'\nC=$y\n", "C"),
     ] {
         let names: Vec<_> = of(text).1.incomplete.into_iter().collect();
