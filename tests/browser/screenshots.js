@@ -81,6 +81,7 @@ await withServer({ API_KEYS: KEY, WARM_SANDBOXES: '1' }, async (server) => {
   const failed = await server.task('too-long', 'status:400');
   await server.ended(failed);
   const stopped = await server.task('stopped', 'bash:sleep 100');
+  while ((await server.call(`/task/${stopped}`)).status === 'queued') await new Promise((done) => setTimeout(done, 50));
   await server.call(`/task/${stopped}/abort?mode=interrupt`, { method: 'POST' });
   await server.ended(stopped);
   // Claude Code ends a command after two minutes, so the pictures of a running task come first.
