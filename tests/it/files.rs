@@ -208,7 +208,7 @@ async fn files_are_read_after_the_server_was_killed() {
 #[tokio::test]
 async fn an_agent_that_takes_all_processes_and_stops_them_is_read_all_the_same() {
     let server = Setup::new().env("SANDBOX_PIDS", "128").start().await;
-    let hog = "bash:echo kept > file; (for i in $(seq 300); do sleep 600 & done) 2> /dev/null; kill -STOP 1; echo done";
+    let hog = "bash:echo kept > new; mv new file; (for i in $(seq 300); do sleep 600 & done) 2> /dev/null; kill -STOP 1; echo done";
     server.enqueue("s", hog).await;
     let reader = async { while !names(&server).await.contains(&"file".to_owned()) {} };
     within("the files are listed", reader).await;
