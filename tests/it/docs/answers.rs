@@ -55,6 +55,25 @@ async fn what_the_server_says_is_as_described() {
     }
     server.task_with("documented", "loop:", &json!({ "maxTurns": 1 })).await.problem(502, "max_turns");
 
+    let api = Document::read("openapi");
+    for (timeout_ms, decision) in [(60_000, Some("allow")), (60_000, None), (200, None)] {
+        let asks = json!({ "asks": { "ask": ["Bash(true)"], "timeoutMs": timeout_ms } });
+        let waiting = server.task_with("documented", "bash:true", &asks).await.expect(202);
+        api.assert_describes("Task", &waiting);
+        let (task, ask) = (waiting["taskId"].as_str().unwrap(), waiting["asks"][0]["id"].as_str().unwrap());
+        match decision {
+            Some(decision) => {
+                let answered = server.post(&format!("/ask/{ask}/answer"), &json!({ "decision": decision })).await.ok();
+                api.assert_describes("Ask", &answered);
+                let late = server.post(&format!("/ask/{ask}/answer"), &json!({ "decision": decision })).await;
+                api.assert_describes("Problem", &late.problem(409, "ask_ended"));
+            }
+            None if timeout_ms > 200 => drop(server.post_nothing(&format!("/task/{task}/abort")).await.ok()),
+            None => {}
+        }
+        ended(&server, task).await;
+    }
+
     let body = json!({ "sessionId": "other", "message": "say:hello", "async": true });
     let accepted = server.post("/task", &body).await.expect(202);
     let task = accepted["taskId"].as_str().unwrap().to_owned();
@@ -72,15 +91,13 @@ async fn what_the_server_says_is_as_described() {
     let invalid = json!({ "sessionId": "documented", "message": "x", "maxTurns": 0 });
     said.insert("Problem", server.post("/task", &invalid).await.problem(400, "invalid_request"));
 
-    let api = Document::read("openapi");
     let examples = examples(&api);
     let members = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     for (name, value) in &said {
         api.assert_describes(name, value);
         assert_eq!(members(&examples[*name]), members(value), "the example of {name} is another than the real one");
     }
-    for list in ["/tasks", "/sessions"] {
-        let schema = if list == "/tasks" { "Task" } else { "Session" };
+    for (list, schema) in [("/tasks", "Task"), ("/sessions", "Session"), ("/asks", "Ask")] {
         for row in server.get(list).await.ok().as_array().unwrap() {
             api.assert_describes(schema, row);
         }
