@@ -18,7 +18,7 @@ async fn a_new_key_opens_everything_and_running_sandboxes_are_taken_over() {
     server.task_with("s", "say:hello", &env).await.ok();
     let container = server.container().await.id;
     let (done, said) = rekey(&server).await;
-    assert!(!done && said.contains("stop it first") && said.contains("is in use"), "{said}");
+    assert!(!done && said.contains("stop the server first") && said.contains("is in use by a server"), "{said}");
 
     let key = server.directory().join("data/secret.key");
     let before = std::fs::read(&key).unwrap();
