@@ -28,5 +28,5 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: true,
   },
-  server: { proxy: { '^/(task|tasks|session|sessions|stream|usage|health|ready|watch|sandboxes|webhooks|agents)': { target: process.env.RUNNER_URL ?? 'http://127.0.0.1:3456', ws: true } } },
+  server: { proxy: { '^/(ask|asks|task|tasks|session|sessions|stream|usage|health|ready|watch|sandboxes|webhooks|agents)': { target: process.env.RUNNER_URL ?? 'http://127.0.0.1:3456', ws: true } } },
 });

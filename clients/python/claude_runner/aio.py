@@ -43,12 +43,17 @@ class AsyncClaudeRunner:
     async def submit(
         self, session_id: str, message: str, *, idempotency_key: Optional[str] = None, **fields: Any
     ) -> Answer:
-        """Sends a message and waits for the answer. After a restart of the server, it repeats the request for the same task.
+        """Sends a message and waits for the answer, also while a person decides about a call. After a restart of the server, it
+        repeats the request for the same task.
 
         ``fields``: ``agent``, ``context``, ``env``, ``model``, ``max_turns``, ``timeout_ms``, ``max_cost_usd``, ``retry``,
-        ``metadata``, ``webhook``."""
+        ``metadata``, ``webhook``, ``asks``."""
         body = requests.session_task(session_id, message, fields)
-        return cast(Answer, await self._json(requests.submit(body, idempotency_key, wait=True)))
+        answer = await self._json(requests.submit(body, idempotency_key, wait=True))
+        if answer.get("waiting"):
+            # The server answers at once when a task begins to wait for a person.
+            return await AsyncTask(self, answer["taskId"], session_id).result()
+        return cast(Answer, answer)
 
     async def start(
         self, session_id: str, message: str, *, idempotency_key: Optional[str] = None, **fields: Any
@@ -60,7 +65,8 @@ class AsyncClaudeRunner:
     async def start_repository(
         self, prompt: str, *, idempotency_key: Optional[str] = None, **fields: Any
     ) -> "AsyncTask":
-        """Starts a repository task. ``fields`` are those of :meth:`submit` without ``agent``, and ``repo``, ``base``, ``branch``."""
+        """Starts a repository task. ``fields`` are those of :meth:`submit` without ``agent`` and ``asks``, and ``repo``, ``base``,
+        ``branch``."""
         body = requests.repository_task(prompt, fields)
         return await self._started(requests.submit(body, idempotency_key, wait=False))
 

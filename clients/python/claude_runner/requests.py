@@ -102,11 +102,12 @@ FIELDS = {
     "retry": "retry",
     "metadata": "metadata",
     "webhook": "webhook",
+    "asks": "asks",
 }
 
 #: The optional fields of a repository task.
 REPOSITORY_FIELDS = {
-    **{name: wire for name, wire in FIELDS.items() if name != "agent"},
+    **{name: wire for name, wire in FIELDS.items() if name not in ("agent", "asks")},
     "repo": "repo",
     "base": "base",
     "branch": "branch",

@@ -35,9 +35,15 @@ export class ClaudeRunner {
       transport === 'http' ? serverSent(this.http, session, since, signal) : webSocket(this.http.url, getTicket, session, since, signal);
   }
 
-  /** Sends a message and waits for the answer. After a restart of the server, it repeats the request for the same task. */
-  submit(task: SessionTask, options: SubmitOptions = {}): Promise<Answer> {
-    return this.post('/task', task, options);
+  /**
+   * Sends a message and waits for the answer, also while a person decides about a call. After a restart of the server, it repeats the
+   * request for the same task.
+   */
+  async submit(task: SessionTask, options: SubmitOptions = {}): Promise<Answer> {
+    const answer = await this.post<Answer & { waiting?: boolean }>('/task', task, options);
+    if (!answer.waiting) return answer;
+    // The server answers at once when a task begins to wait for a person.
+    return new Task(this, answer.taskId, answer.sessionId).result(options.signal ? { signal: options.signal } : {});
   }
 
   /** Submits a message or a repository task and returns without waiting for the answer. */

@@ -1,16 +1,24 @@
 // The open asks of a task: what the agent wants to do or to know, and the buttons of the person who decides.
 import { signal } from '@preact/signals';
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { get, send } from '../api';
 import { learned } from '../live';
 import { Markdown } from '../markdown';
 import { ToolBody } from '../tools/body';
 import type { Tool } from '../transcript';
 import type { Ask, Task } from '../types';
-import { Ago, Trouble } from './basic';
+import { Trouble } from './basic';
 
 export function Asks({ task }: { task: Task }) {
-  return <>{(task.asks ?? []).map((ask) => <Card key={ask.id} ask={ask} />)}</>;
+  const [asks, setAsks] = useState<Ask[]>([]);
+  // Lists and changes say only that a task waits. Each event of the task is a new record of it, so a second ask is seen too.
+  useEffect(() => {
+    if (!task.waiting) return setAsks([]);
+    const stop = new AbortController();
+    get<Ask[]>(`/asks?taskId=${task.taskId}&state=open`, stop.signal).then(setAsks, () => {});
+    return () => stop.abort();
+  }, [task]);
+  return <>{asks.map((ask) => <Card key={ask.id} ask={ask} />)}</>;
 }
 
 function Card({ ask }: { ask: Ask }) {
@@ -32,7 +40,7 @@ function Card({ ask }: { ask: Ask }) {
     setChosen({ ...chosen, [question]: after });
   };
   return (
-    <section class="banner warn ask" aria-label="The agent asks">
+    <section class="ask" aria-label="The agent asks">
       <h3>{ask.kind === 'question' ? 'The agent asks' : ask.kind === 'plan' ? 'The agent has a plan' : `May the agent use ${ask.tool}?`}</h3>
       {ask.description && <p>{ask.description}</p>}
       {ask.kind === 'permission' && (typeof ask.input === 'string' ? <pre class="code" tabIndex={0}>{ask.input}</pre> : <ToolBody tool={callOf(ask)} />)}
@@ -52,7 +60,7 @@ function Card({ ask }: { ask: Ask }) {
           <input type="text" aria-label={`Your own answer to: ${one.question}`} placeholder="or in your own words" value={own[one.question] ?? ''} onInput={(event) => setOwn({ ...own, [one.question]: event.currentTarget.value })} />
         </fieldset>
       ))}
-      <p class="hint">Expires <Ago time={ask.expiresAt} />{ask.askedBy && <>; asked because of the rule <code>{ask.askedBy}</code></>}</p>
+      <p class="hint">Open until {new Date(ask.expiresAt).toLocaleString()}{ask.askedBy && <>; asked because of the rule <code>{ask.askedBy}</code></>}</p>
       <Trouble error={error} />
       <div class="actions">
         {ask.kind === 'question'

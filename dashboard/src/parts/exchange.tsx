@@ -135,7 +135,7 @@ function Foot({ task, transcript, isNamed, isLost = false }: { task: Task; trans
 
 /** What the task does at the moment, and for how long there was no other event. */
 function Doing({ task, transcript, isLost }: { task: Task; transcript: Transcript | null; isLost: boolean }) {
-  const doing = isLost ? 'Reconnecting to the events' : transcript?.doing.value || (task.status === 'queued' ? 'Queued' : 'Starting');
+  const doing = isLost ? 'Reconnecting to the events' : task.waiting ? 'Waits for an answer' : transcript?.doing.value || (task.status === 'queued' ? 'Queued' : 'Starting');
   const since = transcript?.moments.last;
   const silent = since ? now.value - since : 0;
   return <span class="doing"><i class="spin" aria-hidden="true" />{doing}{!isLost && silent > MIN_SILENCE_MS && ` for ${duration(Math.floor(silent / 1000) * 1000).replace('.0', '')}`}</span>;
