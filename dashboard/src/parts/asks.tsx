@@ -40,7 +40,7 @@ function Card({ ask }: { ask: Ask }) {
     setChosen({ ...chosen, [question]: after });
   };
   return (
-    <section class="ask" aria-label="The agent asks">
+    <section class="ask wrap" aria-label="The agent asks">
       <h3>{ask.kind === 'question' ? 'The agent asks' : ask.kind === 'plan' ? 'The agent has a plan' : `May the agent use ${ask.tool}?`}</h3>
       {ask.description && <p>{ask.description}</p>}
       {ask.kind === 'permission' && (typeof ask.input === 'string' ? <pre class="code" tabIndex={0}>{ask.input}</pre> : <ToolBody tool={callOf(ask)} />)}
