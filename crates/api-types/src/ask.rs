@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::time::Time;
 
-/// What an ask is about: a call of a tool, questions of the agent, or a plan
+/// The subject of an ask: a call of a tool, questions of the agent, or a plan
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AskKind {
@@ -41,7 +41,7 @@ pub enum AskDecision {
     Unknown,
 }
 
-/// Who decided: a caller with an API key, a caller without one, or nobody in time
+/// The kind of the decision's author: a caller with an API key, a caller without one, or nobody in time
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DecidedBy {
@@ -52,7 +52,7 @@ pub enum DecidedBy {
     Unknown,
 }
 
-/// How long a decision is kept for the same call
+/// The time for which a decision is kept for the same call
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Remember {
@@ -62,7 +62,7 @@ pub enum Remember {
     Unknown,
 }
 
-/// What becomes of an ask that nobody answers in time
+/// The decision about an ask that nobody answers in time
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnTimeout {
@@ -214,7 +214,7 @@ pub struct TaskAsks {
     pub hold_ms: Option<u64>,
 }
 
-/// What becomes of a call
+/// The decision about a call
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stance {

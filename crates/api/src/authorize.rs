@@ -106,7 +106,7 @@ fn needed_scope(method: &Method, route: Option<&str>) -> Scope {
         (&Method::GET | &Method::HEAD | &Method::OPTIONS, _) | (&Method::POST, Some("/session/{id}/ticket")) => {
             Scope::Read
         }
-        // Who may submit a task may not approve what its agent asks.
+        // A key that may submit tasks must not approve the calls of their agents.
         (_, Some("/models/refresh" | "/ask/{id}/answer")) => Scope::Admin,
         (_, _) => Scope::Submit,
     }

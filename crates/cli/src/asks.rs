@@ -96,7 +96,7 @@ fn table(asks: &[Ask]) -> Table {
     table
 }
 
-/// What an ask is about, on one line.
+/// The subject of an ask on one line.
 pub(super) fn subject(ask: &Ask) -> String {
     match ask.kind {
         AskKind::Question => {

@@ -67,7 +67,7 @@ impl FilesError {
     }
 }
 
-/// What a request is about.
+/// The path that a request concerns, and its bounds.
 #[derive(Clone, Debug)]
 pub struct FilePlace {
     /// An absolute directory in the sandbox.
@@ -198,7 +198,7 @@ impl FileContent {
         }
     }
 
-    /// What was read. `None` before the end.
+    /// The sum of the content. `None` before its end.
     pub fn summary(&self) -> Option<Summary> {
         self.summary
     }

@@ -2,8 +2,8 @@
 //! outside.
 //!
 //! The lines are `tracing` events with the target `audit`, so that no crate needs a handle to write one. They go to a
-//! separate file as JSON, one per line. The file is only appended to, and renamed when it is large. A message, an `env` value or a secret never
-//! appears in it.
+//! separate file as JSON, one per line. The file is only appended to, and renamed when it is large. A message, an `env`
+//! value or a secret never appears in it.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -28,7 +28,7 @@ pub const TARGET: &str = "audit";
 /// The size at which the file is renamed. The new name contains the time, in milliseconds since 1970.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// What is kept of the files that were renamed. Without a bound, a caller or an agent with many requests fills the disk.
+/// The bounds of the files that were renamed. Without them, a caller or an agent with many requests fills the disk.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AuditRetention {
     pub max_age: Option<Duration>,

@@ -143,7 +143,7 @@ pub struct Page {
     pub truncated: bool,
 }
 
-/// What a request has handled.
+/// The work that a request has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     pub bytes: u64,

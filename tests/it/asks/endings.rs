@@ -1,4 +1,4 @@
-//! How an ask ends without an answer, and over restarts.
+//! Asks that end without an answer, and asks over restarts.
 
 use serde_json::json;
 

@@ -781,7 +781,7 @@ export interface components {
         /** @enum {string} */
         AskDecision: "allow" | "deny";
         /**
-         * @description What an ask is about: a call of a tool, questions of the agent, or a plan
+         * @description The subject of an ask: a call of a tool, questions of the agent, or a plan
          * @enum {string}
          */
         AskKind: "permission" | "question" | "plan";
@@ -809,7 +809,7 @@ export interface components {
             oauthToken: string;
         };
         /**
-         * @description Who decided: a caller with an API key, a caller without one, or nobody in time
+         * @description The kind of the decision's author: a caller with an API key, a caller without one, or nobody in time
          * @enum {string}
          */
         DecidedBy: "key" | "client" | "timeout";
@@ -997,7 +997,7 @@ export interface components {
             priceAssumed: boolean;
         };
         /**
-         * @description What becomes of an ask that nobody answers in time
+         * @description The decision about an ask that nobody answers in time
          * @enum {string}
          */
         OnTimeout: "allow" | "deny" | "fail";
@@ -1100,7 +1100,7 @@ export interface components {
             lower: string[];
         };
         /**
-         * @description How long a decision is kept for the same call
+         * @description The time for which a decision is kept for the same call
          * @enum {string}
          */
         Remember: "task" | "session";
@@ -1294,7 +1294,7 @@ export interface components {
             asks?: components["schemas"]["TaskAsks"] | null;
         };
         /**
-         * @description What becomes of a call
+         * @description The decision about a call
          * @enum {string}
          */
         Stance: "allow" | "ask" | "deny";

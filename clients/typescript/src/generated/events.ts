@@ -90,7 +90,7 @@ export interface components {
             ask: components["schemas"]["Ask"];
         };
         /**
-         * @description What an ask is about: a call of a tool, questions of the agent, or a plan
+         * @description The subject of an ask: a call of a tool, questions of the agent, or a plan
          * @enum {string}
          */
         AskKind: "permission" | "question" | "plan";
@@ -151,7 +151,7 @@ export interface components {
             epoch: string;
         };
         /**
-         * @description Who decided: a caller with an API key, a caller without one, or nobody in time
+         * @description The kind of the decision's author: a caller with an API key, a caller without one, or nobody in time
          * @enum {string}
          */
         DecidedBy: "key" | "client" | "timeout";
@@ -189,7 +189,7 @@ export interface components {
             claudeSessionId: string;
         };
         /**
-         * @description What becomes of an ask that nobody answers in time
+         * @description The decision about an ask that nobody answers in time
          * @enum {string}
          */
         OnTimeout: "allow" | "deny" | "fail";
@@ -211,7 +211,7 @@ export interface components {
             type: "reload";
         };
         /**
-         * @description How long a decision is kept for the same call
+         * @description The time for which a decision is kept for the same call
          * @enum {string}
          */
         Remember: "task" | "session";

@@ -1,4 +1,4 @@
-//! What a person answers, and whether it fits the ask. A problem begins with the name of the member.
+//! A person's answer, and the check that it fits the ask. A problem begins with the name of the member.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -58,7 +58,7 @@ pub fn questions_of(input: &str) -> Option<Vec<Question>> {
 }
 
 impl AskAnswer {
-    /// How the ask ends with this answer, without the time and the caller.
+    /// Returns the end of the ask by this answer, without the time and the caller.
     pub fn end(self, ask: &AskRecord, policy: &AskPolicy) -> Result<AskEnd, AnswerProblem> {
         let problem = |sentence: &str| Err(AnswerProblem(sentence.to_owned()));
         if self.message.as_ref().is_some_and(|message| message.chars().count() > MAX_MESSAGE_CHARS) {

@@ -11,7 +11,7 @@ const SHELLS: [&str; 6] = ["bash", "dash", "fish", "ksh", "sh", "zsh"];
 /// Programs that make commands out of texts.
 const EVALUATORS: [&str; 8] = [".", "alias", "eval", "parallel", "source", "trap", "watch", "xargs"];
 
-/// Whether a rule that forbids concerns a command.
+/// The relation of a rule that asks or denies to a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Concerns {
     No,
@@ -31,7 +31,7 @@ pub(super) fn is_described(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// Whether a rule that asks or denies concerns the command, also behind quotes, assignments, wrappers and paths.
+/// Compares a rule that asks or denies with the command. It looks behind quotes, assignments, wrappers and paths.
 pub(super) fn concerns(pattern: &str, command: &SimpleCommand) -> Concerns {
     if is_described(pattern, &command.text) {
         return Concerns::Yes;

@@ -16,7 +16,7 @@ pub const MAX_HOLD_MS: u64 = 600_000;
 const TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
 const HOLD_MS: u64 = 60_000;
 
-/// What becomes of a call that no rule decides, or of a plan. Later ones are stricter.
+/// The decision about a call that no rule decides, or about a plan. Later ones are stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stance {
@@ -25,7 +25,7 @@ pub enum Stance {
     Deny,
 }
 
-/// What becomes of an ask that nobody answers in time. Later ones are stricter.
+/// The decision about an ask that nobody answers in time. Later ones are stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnTimeout {

@@ -10,7 +10,7 @@ use super::{AskId, Rule};
 use crate::session::SessionId;
 use crate::task::TaskId;
 
-/// What an ask is about.
+/// The subject of an ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AskKind {
@@ -41,7 +41,7 @@ pub enum AskDecision {
     Deny,
 }
 
-/// Who decided.
+/// The author of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DecidedBy {
@@ -53,7 +53,7 @@ pub enum DecidedBy {
     Timeout,
 }
 
-/// How long a decision is kept for the same call.
+/// The time for which a decision is kept for the same call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Remember {
@@ -107,7 +107,7 @@ pub struct AskRecord {
     pub end: AskEnd,
 }
 
-/// How an ask ended. Empty while it is open.
+/// The end of an ask. It is empty while the ask is open.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AskEnd {

@@ -166,7 +166,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// What may follow a subshell before the next operator.
+    /// Reads the redirections that may follow a subshell.
     fn redirections_only(&mut self) -> Result<(), Uncertain> {
         let mut command = SimpleCommand::default();
         loop {

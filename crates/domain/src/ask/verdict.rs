@@ -23,7 +23,7 @@ pub struct ToolCall {
     subject: Option<String>,
 }
 
-/// What a policy says about a call. Later ones are stricter.
+/// The verdict of a policy on a call. Later ones are stricter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// A rule allows it.
@@ -74,7 +74,7 @@ impl Verdict {
 }
 
 impl AskPolicy {
-    /// What the rules say about a call, with the decisions that were remembered.
+    /// Judges a call by the rules and by the decisions that were remembered.
     pub fn judge(&self, call: &ToolCall, remembered: &[Remembered]) -> Verdict {
         let verdict = self.judge_by_rules(call);
         let kept = |decision| {

@@ -84,7 +84,7 @@ impl Packer<'_> {
         let opened = match object {
             Object::Located(located) => reopen(located).map(Some),
             Object::Named(directory, name) => locate_in(*directory, name).and_then(|located| {
-                // What was a file may be a FIFO by now.
+                // The file may have become a FIFO since it was found.
                 if kind_of(&fstat(&located)?) == EntryKind::File { reopen(&located).map(Some) } else { Ok(None) }
             }),
         };

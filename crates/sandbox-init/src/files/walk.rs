@@ -20,7 +20,7 @@ pub(super) struct Found<'a> {
     pub(super) stat: &'a FileStat,
 }
 
-/// What a walk does with the objects.
+/// The actions of a walk on the objects that it finds.
 pub(super) trait Visitor {
     /// Before the content of a directory.
     fn found(&mut self, found: &Found<'_>, meter: &mut Meter) -> Result<(), Failed>;

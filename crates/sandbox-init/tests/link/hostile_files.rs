@@ -1,4 +1,4 @@
-//! What an agent can do to its files and to the socket while they are read.
+//! An agent that changes its files and uses the socket while they are read.
 
 use std::fs;
 use std::io::Read as _;

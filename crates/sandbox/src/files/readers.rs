@@ -1,4 +1,4 @@
-//! Who reads the files of which session, and the sandboxes in which they are read.
+//! The readers of each session's files, and the sandboxes in which they read.
 
 use std::sync::Arc;
 

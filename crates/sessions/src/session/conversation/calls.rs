@@ -40,7 +40,7 @@ enum RequestBy {
     Permission,
 }
 
-/// What becomes of a call.
+/// The decision about a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum CallDecision {
@@ -55,7 +55,7 @@ pub(super) enum CallDecision {
     },
 }
 
-/// What is known about a call that the CLI asks about.
+/// The state of a call that the CLI asks about.
 pub(super) enum Known {
     Nothing,
     /// A person has not decided yet.
