@@ -114,8 +114,12 @@ export function words(answer: { response?: string | null; output?: unknown; summ
 
 /** Replaces invisible characters with visible ones, so that a name cannot mislead. */
 export function plainName(name: string): string {
-  return name.replace(/[\u0000-\u001f]/g, (char) => String.fromCharCode(0x2400 + char.charCodeAt(0)))
-    .replace(/[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g, (char) => `\u2039U+${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}\u203a`);
+  return visible(name.replace(/[\u0000-\u001f]/g, (char) => String.fromCharCode(0x2400 + char.charCodeAt(0))));
+}
+
+/** The same for a text, whose lines and tabs stay. */
+export function visible(text: string): string {
+  return text.replace(/[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g, (char) => `\u2039U+${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}\u203a`);
 }
 
 /** Capitalises a sentence, but keeps a field's name at its start. */

@@ -1,6 +1,6 @@
 // All tasks and sessions, kept current by `GET /watch`.
 import { batch, signal } from '@preact/signals';
-import { Problem, all, call, key, lines, locked, nextPage } from './api';
+import { Problem, all, call, lines, locked, nextPage } from './api';
 import type { Change, Session, Task } from './types';
 
 export type Connection = 'connecting' | 'live' | 'lost';
@@ -119,7 +119,8 @@ function apply(found: Change[]): void {
 /** Updates one task in the lists with a record that a page has read. */
 export function learned(task: Task): void {
   const next = new Map(tasks.value);
-  next.set(task.taskId, task);
+  // A whole record does not have the mark of a list.
+  next.set(task.taskId, { truncated: false, ...task });
   tasks.value = next;
 }
 
@@ -132,5 +133,3 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
     }, { once: true });
   });
 }
-
-export const signedIn = (): boolean => key.value !== null;

@@ -1,9 +1,9 @@
 // A session: its conversation in the middle, what it is at the side, the composer at its foot.
-import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useCallback, useEffect, useMemo, useState } from 'preact/hooks';
 import { Problem, call, id, nextPage } from '../api';
 import { firstLine, stateOf } from '../parts/tables';
 import { plainName } from '../format';
-import { returns, sessions, tasks } from '../live';
+import { sessions, tasks } from '../live';
 import { Badge, Choice, Empty, Loading, Trouble } from '../parts/basic';
 import { Dock } from '../parts/dock';
 import { Exchange, isFinal } from '../parts/exchange';
@@ -31,10 +31,23 @@ async function page(path: string, signal?: AbortSignal): Promise<TaskPage> {
   return { tasks: (await answer.json()) as Task[], next: nextPage(answer) };
 }
 
+/** A change of another task leaves a record the same object, so that nothing is loaded for it again. */
+const merges = new WeakMap<Task, { before: Task | undefined; task: Task }>();
+
+/** The record of a page with a later change, which has the beginnings of long texts. */
+function merged(before: Task | undefined, task: Task): Task {
+  const known = merges.get(task);
+  if (known && known.before === before) return known.task;
+  const isWhole = task.truncated && before && !before.truncated;
+  const both = { ...before, ...task, ...(isWhole && { prompt: before.prompt, context: before.context, truncated: false }) };
+  merges.set(task, { before, task: both });
+  return both;
+}
+
 export function SessionPage({ sessionId }: { sessionId: string }) {
   const listed = sessions.value.get(sessionId);
-  const found = useGet<Session>(`/session/${id(sessionId)}`, `${listed?.state} ${listed?.turns} ${returns.value}`);
-  const past = useLoad(`/tasks?limit=${PAGE}&full=1&sessionId=${id(sessionId)}`, page, `${listed?.turns} ${returns.value}`);
+  const found = useGet<Session>(`/session/${id(sessionId)}`, `${listed?.state} ${listed?.turns}`);
+  const past = useLoad(`/tasks?limit=${PAGE}&full=1&sessionId=${id(sessionId)}`, page, listed?.turns);
   const [older, setOlder] = useState<TaskPage | null>(null);
   const [failure, setFailure] = useState<unknown>(null);
   const next = older ? older.next : past.value?.next ?? null;
@@ -43,7 +56,7 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
     const known = new Map([...older?.tasks ?? [], ...past.value?.tasks ?? []].map((task) => [task.taskId, task]));
     for (const task of tasks.value.values()) {
       const before = known.get(task.taskId);
-      if (task.sessionId === sessionId && !(before?.finished && !task.finished)) known.set(task.taskId, { ...before, ...task });
+      if (task.sessionId === sessionId && !(before?.finished && !task.finished)) known.set(task.taskId, merged(before, task));
     }
     return [...known.values()].sort((a, b) => a.created.localeCompare(b.created) || a.taskId.localeCompare(b.taskId));
   }, [past.value, older, tasks.value, sessionId]);
@@ -94,9 +107,8 @@ function Shown({ session, title, conversation, isLoaded, loadOlder, error, reloa
   const view = query.get('view') === 'files' ? 'files' : 'conversation';
   const [named, step] = [query.get('task') ?? '', Number(query.get('step')) || 0];
   // A plan outlasts its task: the next one may continue it.
-  const [transcripts, setTranscripts] = useState<Transcript[]>([]);
-  const add = useCallback((transcript: Transcript) => setTranscripts((before) => [...before, transcript]), []);
-  const heading = useRef<HTMLHeadingElement>(null);
+  const [transcripts, setTranscripts] = useState<ReadonlyMap<string, Transcript>>(new Map());
+  const add = useCallback((transcript: Transcript, taskId: string) => setTranscripts((before) => new Map(before).set(taskId, transcript)), []);
   const unfinished = conversation.filter((task) => !isFinal(task));
   // Queued tasks behind the first one stand above the composer.
   const waiting = new Set(unfinished.slice(1));
@@ -113,7 +125,7 @@ function Shown({ session, title, conversation, isLoaded, loadOlder, error, reloa
       <div class="page-head">
         <p class="crumbs"><a href="#/?view=sessions">Sessions</a></p>
         <div class="title-line">
-          <h1 class="prompt-title" ref={heading} tabIndex={-1}>{title}</h1>
+          <h1 class="prompt-title" tabIndex={-1}>{title}</h1>
           <span role="status" aria-label="State"><Badge status={stateOf(session)} /></span>
         </div>
         <Choice label="View" value={view} options={[['conversation', 'Conversation'], ['files', 'Files']]} onChange={(view) => setQuery({ view: view === 'files' ? 'files' : '', path: '', file: '' }, true)} />
@@ -121,7 +133,7 @@ function Shown({ session, title, conversation, isLoaded, loadOlder, error, reloa
       {view === 'files' ? <Files sessionId={sessionId} busy={session.busy} /> : (
         <div class="session">
           <aside class="session-side" aria-label="About this session">
-            <Plan transcripts={transcripts} />
+            <Plan transcripts={[...transcripts.values()]} />
             <details class="about" open={innerWidth > 1100}><summary>About this session</summary><SessionFacts session={session} tasks={conversation} isPartial={loadOlder !== null} reload={reload} /></details>
           </aside>
           <section aria-label="Conversation" class="conversation">

@@ -31,7 +31,7 @@ export function prefill(message: string): void {
 
 /** A name for a session whose creator gave none. */
 function newName(): string {
-  return `chat-${[...crypto.getRandomValues(new Uint8Array(5))].map((byte) => (byte % 36).toString(36)).join('')}`;
+  return `chat-${[...crypto.getRandomValues(new Uint8Array(16))].map((byte) => (byte % 36).toString(36)).join('')}`;
 }
 
 interface Props {
@@ -82,7 +82,7 @@ export function Composer({ session, isBusy = false, onSent, extra }: Props) {
       if (!isReply) go('tasks', taskId);
       onSent?.();
     } catch (error) {
-      if (isReply) setValues((now) => ({ ...now, message: now['message'] || values['message'] || '' }));
+      if (isReply) setValues((now) => ({ ...now, message: [values['message'], now['message']].filter(Boolean).join('\n\n') }));
       const problem = error instanceof Problem ? error : new Problem(0, 'unknown', String(error));
       setError(problem);
       const name = problem.field;

@@ -21,7 +21,7 @@ export function Dock({ sessionId, tasks, follow }: Props) {
   return (
     <div class="dock">
       {follow.away.value && <button type="button" class="to-end" onClick={follow.toEnd}>To the end ↓</button>}
-      {first && <Asks task={first} />}
+      {first && <Asks key={first.taskId} task={first} />}
       {queued.length > 0 && <Queue tasks={queued} />}
       <Composer session={sessionId} isBusy={first !== undefined} onSent={follow.toEnd} extra={first && <Stop key={first.taskId} task={first} />} />
     </div>
@@ -68,7 +68,7 @@ function Stop({ task }: { task: Task }) {
   current.current = press;
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      if (event.key !== 'Escape' || event.defaultPrevented || document.querySelector('dialog[open]')) return;
+      if (event.key !== 'Escape' || event.repeat || event.isComposing || event.defaultPrevented || document.querySelector('dialog[open]')) return;
       event.preventDefault();
       current.current();
     };

@@ -29,7 +29,7 @@ interface Props {
   /** The address names this task, and perhaps a step of it. */
   isNamed: boolean;
   step: number;
-  onTranscript?: (transcript: Transcript) => void;
+  onTranscript?: (transcript: Transcript, taskId: string) => void;
 }
 
 export const isFinal = (task: Task): boolean => !['queued', 'running'].includes(task.status);
@@ -79,7 +79,7 @@ function Worked({ task }: { task: Task }) {
   for (const tool of task.tools ?? []) used.set(tool, (used.get(tool) ?? 0) + 1);
   return (
     <>
-      <b>{!task.started ? 'Did not start' : isFinal(task) ? <>Worked for <Elapsed task={task} /></> : 'Working'}</b>
+      <b>{isFinal(task) ? task.started ? <>Worked for <Elapsed task={task} /></> : 'Did not start' : task.started ? 'Working' : 'Waiting'}</b>
       {used.size > 0 && <span class="peek">{[...used].map(([tool, calls]) => tool.replace(/^mcp__(.+?)__/, '$1 · ') + (calls > 1 ? ` ×${calls}` : '')).join(', ')}</span>}
     </>
   );
@@ -94,7 +94,7 @@ function Opened({ task, isNamed, step, onTranscript }: Omit<Props, 'isOpen'>) {
   };
   const { transcript, state, retry } = useWork(task.taskId, task.sessionId, isFinal(task), onMove);
   useEffect(() => () => clearTimeout(timer.current), []);
-  useEffect(() => onTranscript?.(transcript), [transcript]);
+  useEffect(() => onTranscript?.(transcript, task.taskId), [transcript]);
   transcript.rev.value;
   // The events have the answer before a list does.
   const whole = { ...task, ...(task.response === undefined && task.output === undefined && transcript.answer) } as Task;

@@ -22,7 +22,8 @@ export function Fold({ memory, ...props }: Props) {
   const onToggle = (event: Event) => {
     const { open } = event.currentTarget as HTMLDetailsElement;
     setOpen(open);
-    if (memory) memory.opened = open;
+    // A change of all sections is not a choice of the reader.
+    if (memory) memory.opened = open === props.open ? undefined : open;
   };
   return (
     <details class={`fold ${props.class}`} open={open} onToggle={onToggle}>

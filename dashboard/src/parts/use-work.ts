@@ -20,10 +20,11 @@ export function useWork(taskId: string, sessionId: string, isFinal: boolean, onM
   const [attempt, setAttempt] = useState(0);
   const move = useRef(onMove);
   move.current = onMove;
-  const wasFinal = useRef(isFinal);
+  // The task may end while its events are read.
+  const hasEnded = useRef(isFinal);
+  hasEnded.current = isFinal;
   const retry = () => setAttempt((attempt) => attempt + 1);
   useEffect(() => {
-    wasFinal.current = isFinal;
     const stop = new AbortController();
     let unsubscribe = () => {};
     const take = (events: RunnerEvent[]) => {
@@ -37,7 +38,7 @@ export function useWork(taskId: string, sessionId: string, isFinal: boolean, onM
       const onHeaders = (headers: Headers) => (epoch = headers.get('session-epoch') ?? undefined);
       for await (const batch of lines<RunnerEvent>(`/task/${taskId}/logs?format=ndjson`, stop.signal, onHeaders)) transcript.take(batch);
       if (stop.signal.aborted) return;
-      if (wasFinal.current) return setState('read');
+      if (hasEnded.current) return setState('read');
       unsubscribe = subscribe(sessionId, epoch, transcript.last, { events: take, state: setState });
     };
     setState('reading');

@@ -26,7 +26,7 @@ interface StreamProps {
 }
 
 export function Stream({ transcript, answer, step, addressOf }: StreamProps) {
-  const mark = transcript.rev.value;
+  transcript.rev.value;
   const [all, setAll] = useState<boolean | null>(null);
   const skipped = transcript.indexOfAnswer(answer);
   const blocks = skipped < 0 ? transcript.blocks : transcript.blocks.filter((_, index) => index !== skipped);
@@ -34,7 +34,7 @@ export function Stream({ transcript, answer, step, addressOf }: StreamProps) {
   const pieces = [];
   for (let start = 0; start < blocks.length; start += PIECE) {
     const end = Math.min(start + PIECE, blocks.length);
-    pieces.push(<Piece key={start} blocks={blocks.slice(start, end)} mark={mark} last={end === blocks.length} all={all} step={wanted >= start && wanted < end ? step : 0} addressOf={addressOf} />);
+    pieces.push(<Piece key={start} blocks={blocks.slice(start, end)} last={end === blocks.length} all={all} step={wanted >= start && wanted < end ? step : 0} addressOf={addressOf} />);
   }
   return (
     <div class="stream">
@@ -67,7 +67,7 @@ interface BlocksProps {
 }
 
 const Piece = memo(
-  function Piece({ last, ...rest }: BlocksProps & { mark: number; last: boolean }) {
+  function Piece({ last, ...rest }: BlocksProps & { last: boolean }) {
     const place = useRef<HTMLDivElement>(null);
     const near = useSignal(last || rest.step !== 0);
     const height = useRef(rest.blocks.length * BLOCK_PX);
@@ -114,15 +114,10 @@ function One({ block, ...rest }: Rest & { block: Block }) {
   }
 }
 
-/** A step with its link. The address that names it scrolls to it. */
+/** A step with its link. The page scrolls to the step that the address names. */
 function Step({ id, step, addressOf, children }: Rest & { id: number; children: preact.ComponentChildren }) {
-  const place = useRef<HTMLDivElement>(null);
-  const isNamed = step === id;
-  useEffect(() => {
-    if (isNamed) place.current?.scrollIntoView({ block: 'center' });
-  }, [isNamed]);
   return (
-    <div ref={place} class={`step ${isNamed ? 'named' : ''}`}>
+    <div class={`step ${step === id ? 'named' : ''}`}>
       {children}
       {id > 0 && <a class="anchor" href={addressOf(id)} aria-label={`Link to step ${id}`}>#</a>}
     </div>

@@ -42,7 +42,7 @@ export function ToolBody({ tool }: { tool: Tool }) {
       return <><Questions questions={list(input['questions'])} /><Answer tool={tool} /></>;
     case 'Task':
     case 'Agent':
-      return <><Sheet name="Told" copy={text(input['prompt'])} rows={plainRows(text(input['prompt']))} class="wrap" fold={8} /><Answer tool={tool} name="Reported" asMarkdown /></>;
+      return <><Sheet name="Prompt" copy={text(input['prompt'])} rows={plainRows(text(input['prompt']))} class="wrap" fold={8} /><Answer tool={tool} name="Report" asMarkdown /></>;
     case 'TaskCreate':
     case 'TaskUpdate':
     case 'TaskList':
@@ -161,7 +161,7 @@ function Failure({ tool }: { tool: Tool }) {
   return <Sheet name="Error" copy={sentence} rows={plainRows(sentence)} class="wrap failed" />;
 }
 
-function Data({ name, value }: { name: string; value: unknown }) {
+export function Data({ name, value }: { name: string; value: unknown }) {
   const code = pretty(value);
   const lines = useHighlight(code, typeof value === 'string' ? 'txt' : 'json');
   return <Sheet name={name} copy={code} rows={lines.map((spans) => ({ spans }))} class="wrap" />;
