@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// The body of `POST /task`, of both forms. Without `Debug`: `env` has secrets.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskBody {
     pub session_id: Option<String>,

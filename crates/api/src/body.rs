@@ -12,6 +12,7 @@ use domain::plain::of_serde;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 
 use self::encoding::Encoding;
 use super::{ApiError, MAX_BODY_BYTES, fields};
@@ -87,6 +88,15 @@ impl RawBody {
     /// Drops the body. Its room stays reserved for what was made of it, until the share is dropped.
     pub(super) fn into_share(self) -> Option<Share> {
         self.share
+    }
+
+    /// The SHA-256 of the body.
+    pub(super) async fn sha256(&self) -> Result<[u8; 32], ApiError> {
+        if self.bytes.len() <= INLINE_BYTES {
+            return Ok(Sha256::digest(&self.bytes).into());
+        }
+        let bytes = self.bytes.clone();
+        blocking(move || Ok(Sha256::digest(&bytes).into())).await
     }
 
     /// Decodes JSON. An error names the field and what it may be.

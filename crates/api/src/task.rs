@@ -1,5 +1,6 @@
 //! Tasks: submitted, shown, aborted.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use api_types::ask::Ask;
@@ -56,7 +57,7 @@ pub(super) async fn submit(
     {
         return Err(submission::invalid_session(error));
     }
-    let idempotency = idempotency_key(&caller, &headers, &body.bytes)?;
+    let idempotency = idempotency_key(&caller, &headers, body.sha256()).await?;
     let share = body.into_share();
     let is_repository_task = task.task.is_some();
     let submission = Submission {
@@ -138,8 +139,14 @@ pub(super) async fn retry(
     };
     let webhook = api.store.webhook_target(&before.id).await?;
     let agent = api.registry.describe(&session).await?.map(|session| session.agent).unwrap_or_default();
+    if request.repository.is_none() && request.asks.is_none() {
+        // The agent may have got rules since the task was submitted.
+        let wanted = TaskBody { session_id: Some(session.to_string()), ..TaskBody::default() };
+        request.asks = agents::of_task(&api, &caller, &wanted).await?.settings.asks;
+    }
     // The path replaces the body, which such a request does not have.
-    let idempotency = idempotency_key(&caller, &headers, format!("retry {}", before.id).as_bytes())?;
+    let digest = Sha256::digest(format!("retry {}", before.id)).into();
+    let idempotency = idempotency_key(&caller, &headers, ready(Ok(digest))).await?;
     let submission = Submission { task, agent, request, env, needs: Vec::new(), idempotency, webhook };
     let (id, session) = submit_once(&api, session, submission).await?;
     let mut response = accepted(&id, &session);
@@ -344,13 +351,18 @@ fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
     headers.get("traceparent")?.to_str().ok()?.parse().ok()
 }
 
-fn idempotency_key(caller: &Caller, headers: &HeaderMap, body: &[u8]) -> Result<Option<IdempotencyKey>, ApiError> {
+/// `sha256`: the digest of the request, which is computed only if there is a key.
+async fn idempotency_key(
+    caller: &Caller,
+    headers: &HeaderMap,
+    sha256: impl Future<Output = Result<[u8; 32], ApiError>>,
+) -> Result<Option<IdempotencyKey>, ApiError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
     let key =
         key.ok_or_else(|| ApiError::invalid("Idempotency-Key: it must have 1 to 255 visible ASCII characters"))?;
     let scope = caller.key.as_ref().map(ToString::to_string).unwrap_or_default();
-    Ok(Some(IdempotencyKey { key: key.to_owned(), scope, body_sha256: Sha256::digest(body).into() }))
+    Ok(Some(IdempotencyKey { key: key.to_owned(), scope, body_sha256: sha256.await? }))
 }
 
 fn parse_status(text: &str) -> Result<TaskStatus, ApiError> {

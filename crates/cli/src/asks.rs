@@ -120,11 +120,16 @@ fn show(ask: &Ask) -> std::io::Result<()> {
         ("task", ask.task_id.to_string()),
         ("created", lists::time(ask.created)),
         ("expires", lists::time(ask.expires_at)),
-        ("in time or", word(&ask.on_timeout)),
+        ("on timeout", word(&ask.on_timeout)),
         ("tool", ask.tool.clone()),
         ("asked by", ask.asked_by.clone().unwrap_or_default()),
         ("rule", ask.rule.clone().unwrap_or_default()),
+        ("title", ask.title.clone().unwrap_or_default()),
+        ("description", ask.description.clone().unwrap_or_default()),
     ];
+    if ask.truncated == Some(true) {
+        fields.push(("truncated", "only the beginning of the input is shown".to_owned()));
+    }
     if ask.questions.is_empty() {
         fields.push(("input", ask.input.to_string()));
     }

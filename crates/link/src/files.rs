@@ -95,7 +95,7 @@ impl Link {
     pub async fn list_files(&self, place: &FilePlace, after: Option<Bytes>, limit: u32) -> Result<Page, FilesError> {
         match self.ask(place, Action::List { after, limit }).await? {
             (FileFrame::Page(page), mut exchange) => {
-                exchange.done().await?;
+                timeout(ANSWER_GRACE, exchange.done()).await.map_err(|_| FilesError::Timeout)??;
                 Ok(page)
             }
             _ => Err(FilesError::OutOfPlace),

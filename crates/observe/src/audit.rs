@@ -28,6 +28,9 @@ pub const TARGET: &str = "audit";
 /// The size at which the file is renamed. The new name contains the time, in milliseconds since 1970.
 const MAX_BYTES: u64 = 256 << 20;
 
+/// The digits of a time in milliseconds since 1970, from 2001 to 2286.
+const TIME_DIGITS: usize = 13;
+
 /// The bounds of the files that were renamed. Without them, a caller or an agent with many requests fills the disk.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AuditRetention {
@@ -104,7 +107,11 @@ impl Open {
         let directory = self.path.parent().filter(|directory| !directory.as_os_str().is_empty());
         let Ok(entries) = std::fs::read_dir(directory.unwrap_or(Path::new("."))) else { return BTreeMap::new() };
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let time = |name: &str| name.strip_prefix(&stem)?.strip_prefix('.')?.strip_suffix(".log")?.parse().ok();
+        let time = |name: &str| {
+            let digits = name.strip_prefix(&stem)?.strip_prefix('.')?.strip_suffix(".log")?;
+            // Other programs name theirs by a number or a date.
+            (digits.len() == TIME_DIGITS).then(|| digits.parse().ok())?
+        };
         entries.flatten().filter_map(|entry| Some((time(entry.file_name().to_str()?)?, entry.path()))).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! The maintenance of every minute: it removes orphans and old events, so that the log stays within its bounds.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::session::SessionKey;
 use jiff::Timestamp;
@@ -44,8 +44,10 @@ pub async fn index(registry: Registry) {
             context.store.texts_changed().await;
             tokio::time::sleep(INDEX_DELAY).await;
             loop {
+                let began = Instant::now();
                 match context.store.index().await {
-                    Ok(true) => {}
+                    // Each batch waits for the disk, and so does a commit behind it.
+                    Ok(true) => tokio::time::sleep(4 * began.elapsed()).await,
                     Ok(false) => break,
                     Err(StoreError::Closed) => return,
                     Err(error) => {

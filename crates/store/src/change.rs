@@ -6,7 +6,7 @@ use bytes::Bytes;
 use domain::ask::{AskRecord, Remembered};
 use domain::event::StoredEvent;
 use domain::session::{SessionKey, SessionRecord};
-use domain::task::{TaskId, TaskRecord};
+use domain::task::{TaskId, TaskRecord, TaskStatus};
 use domain::usage::{Charge, CliCharge, OpenRequest};
 use domain::webhook::{Attempted, Target, WebhookId};
 use jiff::Timestamp;
@@ -143,7 +143,8 @@ impl Change {
     pub(super) fn changes_texts(&self) -> bool {
         match self {
             Change::InsertTask { .. } | Change::DeleteSession(_) => true,
-            Change::UpdateTask(record) => record.status.is_final(),
+            // Only the answer of a completed task is searched.
+            Change::UpdateTask(record) => record.status == TaskStatus::Completed,
             Change::InsertSession(_)
             | Change::UpdateSession(_)
             | Change::SetEnv { .. }

@@ -208,12 +208,15 @@ fn find_key(
     }
 }
 
-/// Removes what belongs to the original: sandboxes, conversations in its volumes, unfinished tasks, deliveries.
+/// Removes what belongs to the original: sandboxes, conversations in its volumes, unfinished tasks, open asks,
+/// deliveries.
 fn begin_new_lives(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(
         "UPDATE sessions SET claude_session_id = NULL, sandbox_name = NULL, sandbox_container_id = NULL,
              sandbox_link_secret = NULL, sandbox_last_frame = NULL, sandbox_progress = NULL;
          DELETE FROM webhooks WHERE state IN ('waiting', 'pending');
+         UPDATE asks SET state = 'withdrawn', record = json_set(record, '$.state', 'withdrawn')
+             WHERE state = 'open' AND json_valid(record);
          DELETE FROM deleted_storage;",
     )?;
     let now = row::nanos(Timestamp::now());

@@ -3,13 +3,43 @@
 
 use super::shell::{SimpleCommand, is_assignment};
 
-/// Programs that run the command in their arguments, and options of theirs that take no value.
-const WRAPPERS: [&str; 9] = ["builtin", "command", "env", "exec", "nice", "nohup", "setsid", "sudo", "time"];
+/// Programs that run the command in their arguments.
+const WRAPPERS: [&str; 12] =
+    ["builtin", "busybox", "command", "doas", "env", "exec", "nice", "nohup", "setsid", "stdbuf", "sudo", "time"];
 
 const SHELLS: [&str; 6] = ["bash", "dash", "fish", "ksh", "sh", "zsh"];
 
 /// Programs that make commands out of texts.
-const EVALUATORS: [&str; 8] = [".", "alias", "eval", "parallel", "source", "trap", "watch", "xargs"];
+/// Some evaluate their arguments as arithmetic, in which a substitution runs; others take a command behind arguments of their own.
+const EVALUATORS: [&str; 27] = [
+    ".",
+    "alias",
+    "chroot",
+    "chrt",
+    "declare",
+    "eval",
+    "flock",
+    "ionice",
+    "let",
+    "local",
+    "mapfile",
+    "parallel",
+    "printf",
+    "read",
+    "readarray",
+    "script",
+    "setpriv",
+    "source",
+    "strace",
+    "su",
+    "taskset",
+    "trap",
+    "typeset",
+    "unset",
+    "unshare",
+    "watch",
+    "xargs",
+];
 
 /// The relation of a rule that asks or denies to a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,12 +77,11 @@ pub(super) fn concerns(pattern: &str, command: &SimpleCommand) -> Concerns {
         if is_assignment(first) {
             words = rest;
         } else if WRAPPERS.contains(&name) || name == "timeout" {
-            let rest = if name == "timeout" { rest.get(1..).unwrap_or_default() } else { rest };
             // An option may take a value, so that it is not known where the command begins.
             if rest.first().is_some_and(|word| word.as_ref().is_none_or(|word| word.starts_with('-'))) {
                 return Concerns::Perhaps;
             }
-            words = rest;
+            words = if name == "timeout" { rest.get(1..).unwrap_or_default() } else { rest };
         } else if makes_commands(name, rest) {
             return Concerns::Perhaps;
         } else {
@@ -107,11 +136,16 @@ fn concerns_glob(pattern: &str, words: &[Option<String>]) -> Concerns {
 fn makes_commands(name: &str, arguments: &[Option<String>]) -> bool {
     let has = |test: fn(&str) -> bool| arguments.iter().flatten().any(|argument| test(argument));
     if SHELLS.contains(&name) {
-        let has_script = arguments.iter().any(|argument| argument.as_ref().is_none_or(|word| !word.starts_with('-')));
+        let has_script = arguments.iter().any(|argument| argument.as_ref().is_none_or(|word| is_script(word)));
         return !has_script || has(|argument| argument.starts_with('-') && argument.contains(['c', 's']));
     }
     let finds = name == "find" && has(|argument| argument.starts_with("-exec") || argument.starts_with("-ok"));
     finds || EVALUATORS.contains(&name)
+}
+
+/// A shell reads its input or a descriptor below `/dev` and `/proc`, which is no script that can be looked at.
+fn is_script(argument: &str) -> bool {
+    !argument.starts_with('-') && !argument.starts_with("/dev/") && !argument.starts_with("/proc/")
 }
 
 /// `*` stands for any text.

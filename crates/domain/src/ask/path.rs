@@ -54,43 +54,48 @@ fn anchor(pattern: &str) -> (&'static str, String) {
 }
 
 fn matches_parts(wanted: &[&str], parts: &[&str]) -> bool {
-    match (wanted.split_first(), parts.split_first()) {
-        (None, None) => true,
-        (Some((&"**", wanted)), _) => {
-            (wanted.is_empty() && !parts.is_empty())
-                || (!wanted.is_empty() && (0..=parts.len()).any(|skipped| matches_parts(wanted, &parts[skipped..])))
-        }
-        (Some((want, wanted)), Some((part, parts))) => matches_name(want, part) && matches_parts(wanted, parts),
-        (None, Some(_)) | (Some(_), None) => false,
-    }
+    // `**` at the end stands for at least one part.
+    let (wanted, least) = match wanted.split_last() {
+        Some((&"**", wanted)) => (wanted, true),
+        _ => (wanted, false),
+    };
+    let matches = |end: usize| {
+        matches_sequence(wanted, &parts[..end], |want| *want == "**", |want, part| matches_name(want, part))
+    };
+    if least { (0..parts.len()).any(matches) } else { matches(parts.len()) }
 }
 
 /// `*` stands for any characters of a name, `?` for one.
 fn matches_name(pattern: &str, name: &str) -> bool {
-    let (mut pattern, mut name) = (pattern.chars(), name.chars());
+    let [pattern, name] = [pattern, name].map(|text| text.chars().collect::<Vec<_>>());
+    matches_sequence(&pattern, &name, |want| *want == '*', |want, one| *want == '?' || want == one)
+}
+
+/// Compares two sequences, of which the first has members that stand for any number of others. Of these only the last one is tried
+/// again with more, so that the time is at most the product of the lengths.
+fn matches_sequence<P, T>(
+    pattern: &[P],
+    sequence: &[T],
+    is_any: impl Fn(&P) -> bool,
+    is_one: impl Fn(&P, &T) -> bool,
+) -> bool {
+    let (mut at, mut place) = (0, 0);
+    let mut last_any: Option<(usize, usize)> = None;
     loop {
-        match pattern.next() {
-            None => return name.next().is_none(),
-            Some('*') => {
-                let (rest, mut name) = (pattern.as_str(), name.as_str());
-                loop {
-                    if matches_name(rest, name) {
-                        return true;
-                    }
-                    let Some(first) = name.chars().next() else { return false };
-                    name = &name[first.len_utf8()..];
-                }
+        match (pattern.get(at), sequence.get(place)) {
+            (None, None) => return true,
+            (Some(want), _) if is_any(want) => {
+                at += 1;
+                last_any = Some((at, place));
             }
-            Some('?') => {
-                if name.next().is_none() {
-                    return false;
+            (Some(want), Some(one)) if is_one(want, one) => (at, place) = (at + 1, place + 1),
+            _ => match last_any {
+                Some((after, from)) if from < sequence.len() => {
+                    last_any = Some((after, from + 1));
+                    (at, place) = (after, from + 1);
                 }
-            }
-            Some(wanted) => {
-                if name.next() != Some(wanted) {
-                    return false;
-                }
-            }
+                _ => return false,
+            },
         }
     }
 }

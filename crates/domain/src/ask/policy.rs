@@ -123,6 +123,12 @@ impl AskPolicy {
             Some(true) if !self.questions => return Err(NarrowingProblem { field: "questions", has: "false" }),
             asked => self.questions = asked.unwrap_or(self.questions),
         }
+        if self.on_timeout == OnTimeout::Allow && by.timeout_ms.is_some_and(|wanted| wanted < self.timeout_ms) {
+            return Err(NarrowingProblem {
+                field: "timeoutMs",
+                has: "onTimeout allow, so that a shorter time allows sooner",
+            });
+        }
         self.timeout_ms = shorter("timeoutMs", self.timeout_ms, by.timeout_ms)?;
         self.hold_ms = shorter("holdMs", self.hold_ms, by.hold_ms)?;
         self.ask.extend(by.ask);

@@ -252,6 +252,10 @@ impl<'a> Parser<'a> {
         if self.rest.starts_with("<(") || self.rest.starts_with(">(") {
             self.rest = &self.rest[2..];
             self.list(Some(')'))?;
+            // Text behind it belongs to the same word, so that `#` begins no comment there.
+            if !matches!(self.peek(), None | Some(' ' | '\t' | '\n' | ';' | '&' | '|' | ')')) {
+                return Err(Uncertain);
+            }
             // The command gets a name that only the shell knows.
             command.words.push(None);
             command.text.push_str(" <()");

@@ -263,3 +263,44 @@ fn an_answer_that_does_not_fit_names_the_member() {
     assert_eq!(changed.changed_input, json!({ "command": "pwd" }).as_object().cloned());
     assert!(end(&plan, json!({ "decision": "deny", "message": "shorter" })).is_ok());
 }
+
+#[test]
+fn a_rule_and_a_path_of_many_parts_are_compared_at_once() {
+    let long = vec!["a"; 1500].join("/");
+    let slow = format!("Edit({}/x)", vec!["**/a"; 300].join("/"));
+    let stars = format!("Edit({}b)", "*a".repeat(500));
+    let policy = policy(Stance::Allow, &[], &[], &[&slow, &stars, "Edit(src/**)"]);
+    for (file, expected) in [
+        (format!("/workspace/{long}"), "undecided"),
+        (format!("/workspace/{}", "a".repeat(1500)), "undecided"),
+        (format!("/workspace/{}", "a/".repeat(3000)), "ask"),
+        ("/workspace/src/a/b".to_owned(), "deny"),
+        ("/workspace/src".to_owned(), "undecided"),
+    ] {
+        let call = ToolCall::new("Edit", &json!({ "file_path": file }).to_string());
+        assert_eq!(word(&policy.judge(&call, &[])), expected, "{}", &file[..file.len().min(40)]);
+    }
+}
+
+#[test]
+fn a_task_cannot_let_an_ask_that_is_allowed_in_time_expire_sooner() {
+    let policy = AskPolicy { on_timeout: OnTimeout::Allow, ..AskPolicy::default() };
+    let shorter = Narrowing { timeout_ms: Some(1), ..Narrowing::default() };
+    assert_eq!(policy.clone().narrowed(shorter.clone()).unwrap_err().field, "timeoutMs");
+    let denies = Narrowing { on_timeout: Some(OnTimeout::Deny), ..shorter };
+    assert_eq!(policy.narrowed(denies).unwrap().timeout_ms, 1);
+}
+
+#[test]
+fn the_file_of_a_notebook_and_the_directory_of_a_pattern_are_judged() {
+    let policy = policy(Stance::Ask, &["Read(/src/**)", "Edit(/src/**)"], &[], &["Edit(/secret/**)"]);
+    for (tool, input, expected) in [
+        ("NotebookEdit", json!({ "file_path": "src/a", "notebook_path": "secret/a.ipynb" }), "deny"),
+        ("Glob", json!({ "path": "src/a", "pattern": "**" }), "allow"),
+        ("Glob", json!({ "path": "src/a", "pattern": "/etc/*" }), "ask"),
+        ("Glob", json!({ "path": "src/a", "pattern": "../../**" }), "ask"),
+    ] {
+        let verdict = policy.judge(&ToolCall::new(tool, &input.to_string()), &[]);
+        assert_eq!(word(&verdict), expected, "{tool} {input}");
+    }
+}

@@ -15,6 +15,9 @@ const OWN_NOTES: [&str; 7] =
 /// The longest rule that a call is remembered by.
 const MAX_REMEMBERED: usize = 500;
 
+/// The longest file or address that is compared with rules; the longest path of Linux.
+const MAX_SUBJECT: usize = 4096;
+
 /// A call of a tool, as far as rules look at it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolCall {
@@ -45,14 +48,25 @@ impl ToolCall {
             file_path: Option<String>,
             notebook_path: Option<String>,
             path: Option<String>,
+            pattern: Option<String>,
             url: Option<String>,
         }
         let input: Input = serde_json::from_str(input).unwrap_or_default();
         let subject = match tool {
             "Bash" => input.command,
             "WebFetch" => input.url,
+            // Such a pattern names a directory of its own.
+            "Glob"
+                if input
+                    .pattern
+                    .as_deref()
+                    .is_some_and(|pattern| pattern.starts_with('/') || pattern.contains("..")) =>
+            {
+                None
+            }
             "Grep" | "Glob" | "LS" => Some(input.path.unwrap_or_else(|| crate::sandbox::WORKSPACE.to_owned())),
-            _ => input.file_path.or(input.notebook_path),
+            "NotebookEdit" | "NotebookRead" => input.notebook_path,
+            _ => input.file_path,
         };
         ToolCall { tool: tool.to_owned(), subject }
     }
@@ -87,7 +101,8 @@ impl AskPolicy {
             return Verdict::Deny(Some(rule.clone()));
         }
         match verdict {
-            Verdict::Ask(_) if kept(AskDecision::Allow).is_some() => Verdict::Allow,
+            // Without a verdict, the CLI's permission mode asks.
+            Verdict::Ask(_) | Verdict::Undecided if kept(AskDecision::Allow).is_some() => Verdict::Allow,
             verdict => verdict,
         }
     }
@@ -205,7 +220,8 @@ fn describes(rules: &[&Rule], text: &str) -> bool {
 fn changes_directory(part: &Part) -> bool {
     let Part::Command(command) = part else { return false };
     let moves = |word: &Option<String>| word.as_deref().is_none_or(|word| matches!(word, "cd" | "pushd" | "popd"));
-    command.words.first().is_some_and(moves) || command.words.iter().flatten().any(|word| word == "cd")
+    let may_move = |word: &String| matches!(word.as_str(), "cd" | "pushd" | "popd" | "eval" | "source" | ".");
+    command.words.first().is_some_and(moves) || command.words.iter().flatten().any(may_move)
 }
 
 fn concerns_call(rule: &Rule, call: &ToolCall) -> Concerns {
@@ -213,6 +229,9 @@ fn concerns_call(rule: &Rule, call: &ToolCall) -> Concerns {
         return Concerns::No;
     }
     let Some(of) = &rule.of else { return Concerns::Yes };
+    if call.subject.as_ref().is_some_and(|subject| subject.len() > MAX_SUBJECT) {
+        return Concerns::Perhaps;
+    }
     match (rule.tool.as_str(), &call.subject) {
         // A call without a readable subject may be about anything.
         (_, None) => Concerns::Perhaps,

@@ -7,7 +7,7 @@ use domain::sandbox::WORKSPACE;
 use domain::session::SessionKey;
 use engine::Mount;
 use link::{Link, LinkOutput};
-use tokio::sync::OwnedRwLockReadGuard;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit};
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
@@ -37,6 +37,7 @@ struct Container {
     /// The key of the home that only this container has.
     home: SessionKey,
     lock: Option<OwnedRwLockReadGuard<()>>,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Reader {
@@ -44,6 +45,7 @@ impl Reader {
         host: &Arc<SandboxHost>,
         session: SessionKey,
         lock: OwnedRwLockReadGuard<()>,
+        place: OwnedSemaphorePermit,
     ) -> Result<Self, FilesError> {
         let existing = host.engine.list_volumes(&host.instance.session_labels(session)).await?;
         let [workspace, _] = host.instance.volumes(session, &existing);
@@ -53,7 +55,8 @@ impl Reader {
         }
         let (name, home) = (host.new_name(), SessionKey::generate());
         // From here on a dropped request leaves a container.
-        let container = Container { host: Arc::clone(host), name: name.clone(), home, lock: Some(lock) };
+        let container =
+            Container { host: Arc::clone(host), name: name.clone(), home, lock: Some(lock), place: Some(place) };
         let wanted = BareContainer {
             labels: host.instance.labels(),
             mount: Some(Mount::ReadOnlyVolume { name: workspace.name, target: WORKSPACE.to_owned() }),
@@ -103,14 +106,15 @@ impl Reader {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        let (host, name, home, lock) = (Arc::clone(&self.host), self.name.clone(), self.home, self.lock.take());
+        let (host, name, home) = (Arc::clone(&self.host), self.name.clone(), self.home);
+        let held = (self.lock.take(), self.place.take());
         self.host.tracker.spawn(async move {
             // If this fails, the next cleanup of orphans finds the container.
             if let Err(error) = host.take_down(&name).await {
                 warn!(%error, "could not remove the container in which files were read");
             }
             host.remove_bare_home(home).await;
-            drop(lock);
+            drop(held);
         });
     }
 }

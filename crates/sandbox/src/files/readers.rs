@@ -1,12 +1,15 @@
 //! The readers of each session's files, and the sandboxes in which they read.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use domain::session::SessionKey;
 use link::{Link, WeakLink};
-use tokio::sync::{Mutex, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore};
-use tokio::time::sleep;
+use tokio::sync::{
+    Mutex, Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore,
+};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::FilesError;
@@ -16,6 +19,9 @@ use crate::SandboxHost;
 /// The maximum number of concurrent readers. Each reads the disk at full speed.
 pub(super) const READERS: usize = 32;
 pub(super) const READERS_OF_A_SESSION: usize = 4;
+
+/// The maximum time that a reader waits for the place of a container.
+const CONTAINER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The links of the sandboxes that sessions have. A link that was closed counts as none.
 #[derive(Default)]
@@ -27,6 +33,10 @@ pub(crate) struct LinksOfSessions {
 pub(crate) struct Readers {
     sessions: DashMap<SessionKey, Arc<Gate>>,
     places: Arc<Semaphore>,
+    /// As many containers as readers. Without a bound, a caller that reads many sessions would hold one for each.
+    containers: Arc<Semaphore>,
+    /// A reader waits for the place of a container.
+    pressed: Arc<Notify>,
 }
 
 struct Gate {
@@ -70,7 +80,12 @@ impl LinksOfSessions {
 
 impl Default for Readers {
     fn default() -> Self {
-        Readers { sessions: DashMap::new(), places: Arc::new(Semaphore::new(READERS)) }
+        Readers {
+            sessions: DashMap::new(),
+            places: Arc::new(Semaphore::new(READERS)),
+            containers: Arc::new(Semaphore::new(READERS)),
+            pressed: Arc::default(),
+        }
     }
 }
 
@@ -87,6 +102,16 @@ impl Readers {
             })
         });
         Arc::clone(&gate)
+    }
+
+    /// Waits for the place of a container. Those that nobody uses at the moment make room.
+    async fn container(&self) -> Result<OwnedSemaphorePermit, FilesError> {
+        if let Ok(place) = Arc::clone(&self.containers).try_acquire_owned() {
+            return Ok(place);
+        }
+        self.pressed.notify_waiters();
+        let place = timeout(CONTAINER_TIMEOUT, Arc::clone(&self.containers).acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or(FilesError::Busy)
     }
 
     pub(super) async fn enter(&self, session: SessionKey) -> Result<Pass, FilesError> {
@@ -136,17 +161,19 @@ impl Pass {
             Some(lock) => lock,
             None => Arc::clone(&self.gate.lock).read_owned().await,
         };
-        let reader = Arc::new(Reader::start(host, session, lock).await?);
+        let place = host.readers.container().await?;
+        let reader = Arc::new(Reader::start(host, session, lock, place).await?);
         *kept = Some(Arc::clone(&reader));
         drop(kept);
-        host.tracker.spawn(retire(Arc::clone(&self.gate), Arc::downgrade(&reader), host.settings.files_idle));
+        let pressed = Arc::clone(&host.readers.pressed);
+        host.tracker.spawn(retire(Arc::clone(&self.gate), Arc::downgrade(&reader), host.settings.files_idle, pressed));
         Ok(reader)
     }
 }
 
-/// Removes a reader that nobody has used for a while, when the files are about to be removed, and when its link ends,
+/// Removes a reader that nobody has used for a while, when others need its place, when the files are about to be removed, and when its link ends,
 /// which it also does when the server ends.
-async fn retire(gate: Arc<Gate>, reader: std::sync::Weak<Reader>, idle: std::time::Duration) {
+async fn retire(gate: Arc<Gate>, reader: Weak<Reader>, idle: Duration, pressed: Arc<Notify>) {
     loop {
         let Some((left, mut connected)) = reader.upgrade().map(|reader| (reader.left(idle), reader.link().connected()))
         else {
@@ -156,6 +183,7 @@ async fn retire(gate: Arc<Gate>, reader: std::sync::Weak<Reader>, idle: std::tim
             biased;
             () = gate.closed.cancelled() => break,
             _ = connected.wait_for(|connected| !*connected) => break,
+            () = pressed.notified() => break,
             () = sleep(left) => {}
         }
         if reader.upgrade().is_none_or(|reader| reader.left(idle).is_zero()) {

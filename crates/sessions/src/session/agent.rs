@@ -265,7 +265,6 @@ impl Agent {
             Overdue::NotInterrupted(failure) => failure,
             Overdue::Stalled => {
                 self.assume_active_if_asked(scope.tasks);
-                self.conversation.withdraw_asks(scope.tasks, scope.durable);
                 if scope.tasks.restart_not_started(RetryReason::AgentHung, scope.durable) {
                     return Some(Input::Lost);
                 }

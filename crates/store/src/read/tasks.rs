@@ -32,13 +32,15 @@ pub struct TaskPlace {
 const COLUMNS: &str =
     "number, id, session, session_id, status, created, started, finished, prompt_uuid, message, request,
      failure, answer, attempt, repository,
-     EXISTS (SELECT 1 FROM asks WHERE asks.task = task_records.id AND asks.state = 'open')";
+     EXISTS (SELECT 1 FROM asks WHERE asks.task = task_records.id AND asks.state = 'open'
+         AND status IN ('queued', 'running'))";
 
 /// [`COLUMNS`] without the texts of the request. JSON that does not parse passes as it is.
 const TEXTLESS_COLUMNS: &str = "number, id, session, session_id, status, created, started, finished, prompt_uuid, '',
      CASE WHEN json_valid(request) THEN json_set(request, '$.context', NULL, '$.metadata', NULL) ELSE request END,
      failure, answer, attempt, repository,
-     EXISTS (SELECT 1 FROM asks WHERE asks.task = task_records.id AND asks.state = 'open')";
+     EXISTS (SELECT 1 FROM asks WHERE asks.task = task_records.id AND asks.state = 'open'
+         AND status IN ('queued', 'running'))";
 
 /// A filter of tasks. All fields that are set must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -160,7 +162,9 @@ impl Store {
     /// The unfinished tasks of one session, in the order of submission, without damaged ones.
     pub async fn unfinished_tasks(&self, session: SessionKey) -> Result<Vec<UnfinishedTask>, StoreError> {
         let key = session.as_bytes().to_vec();
-        let condition = "session = ? AND status IN ('queued', 'running')";
+        // SQLite would take the index of all tasks of a session.
+        let condition = "number IN (SELECT number FROM tasks INDEXED BY tasks_unfinished
+             WHERE session = ? AND status IN ('queued', 'running'))";
         let tasks = self.select_tasks(TEXTLESS_COLUMNS, condition, vec![key.into()], "ORDER BY number").await?;
         Ok(tasks.into_iter().filter_map(|(_, task)| task).collect())
     }
@@ -299,7 +303,8 @@ pub(super) fn listed_columns(answers: Answers) -> String {
     format!(
         "number, id, session, session_id, status, created, started, finished, prompt_uuid, substr(CAST(message AS BLOB), 1, {bytes}),
          {request}, {failure}, {answer}, attempt, {repository},
-         EXISTS (SELECT 1 FROM asks WHERE asks.task = task_records.id AND asks.state = 'open')"
+         EXISTS (SELECT 1 FROM asks WHERE asks.task = task_records.id AND asks.state = 'open'
+         AND status IN ('queued', 'running'))"
     )
 }
 

@@ -6,7 +6,7 @@ use super::ROWS_PER_CALL;
 use crate::damage::{DamageLog, task_name};
 use crate::{StoreError, row};
 
-/// The maximum size of the texts that a call removes. SQLite frees each page of a long text.
+/// The maximum size of the texts that a call removes, if they are several. SQLite frees each page of a long text.
 pub(super) const TEXT_BYTES_PER_CALL: u64 = 4 * 1024 * 1024;
 
 /// An expression for the size of a task's texts. SQLite computes it without reading them.
@@ -38,7 +38,7 @@ pub(super) fn remove(
     let tasks = tasks.collect::<Result<Vec<_>, _>>()?;
     let (mut removed, mut bytes) = (0, 0);
     for (number, task, size, session) in tasks {
-        if bytes >= TEXT_BYTES_PER_CALL {
+        if bytes > 0 && bytes + size > TEXT_BYTES_PER_CALL {
             return Ok(ROWS_PER_CALL);
         }
         let name = task_name(task, &session);
@@ -52,7 +52,7 @@ pub(super) fn remove(
 }
 
 /// `task` is `None` if its id is damaged.
-fn remove_record(connection: &Connection, number: i64, task: Option<i64>) -> Result<(), StoreError> {
+pub(super) fn remove_record(connection: &Connection, number: i64, task: Option<i64>) -> Result<(), StoreError> {
     for statement in [
         "DELETE FROM task_search WHERE rowid = ?1",
         "DELETE FROM unindexed_tasks WHERE number = ?1",

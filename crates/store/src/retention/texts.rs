@@ -4,7 +4,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::ROWS_PER_CALL;
-use super::tasks::{TEXT_BYTES, TEXT_BYTES_PER_CALL, alone};
+use super::tasks::{TEXT_BYTES, TEXT_BYTES_PER_CALL, alone, remove_record};
 use crate::damage::{DamageLog, task_name};
 use crate::{StoreError, row};
 
@@ -31,11 +31,14 @@ pub(super) fn remove_some(connection: &Connection, damage: &DamageLog) -> Result
     }
     let (mut bytes, mut done) = (0, removed);
     for (number, name, size) in tasks {
-        if bytes >= TEXT_BYTES_PER_CALL {
+        if bytes > 0 && bytes + size > TEXT_BYTES_PER_CALL {
             break;
         }
         bytes += size;
-        alone(connection, damage, &name, || remove_texts(connection, number))?;
+        // A row that cannot be changed may still be removed: a record that is lost is better than a text that is shown again.
+        if !alone(connection, damage, &name, || remove_texts(connection, number))? {
+            alone(connection, damage, &name, || remove_record(connection, number, None))?;
+        }
         done = number;
     }
     connection

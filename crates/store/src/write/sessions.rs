@@ -150,7 +150,8 @@ pub(super) fn delete(connection: &Connection, key: SessionKey) -> Result<(), Sto
     // removed by their age.
     connection
         .prepare_cached(
-            "UPDATE tasks SET status = 'aborted' WHERE session = ?1 AND status IN ('queued', 'running') AND NOT json_valid(
+            "UPDATE tasks INDEXED BY tasks_unfinished SET status = 'aborted'
+             WHERE session = ?1 AND status IN ('queued', 'running') AND NOT json_valid(
                  coalesce((SELECT request FROM large_requests WHERE task = number), request))",
         )?
         .execute([key.as_bytes()])?;

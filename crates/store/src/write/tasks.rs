@@ -1,6 +1,6 @@
 //! Writes tasks and idempotency keys.
 
-use domain::task::TaskRecord;
+use domain::task::{TaskRecord, TaskStatus};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
@@ -92,8 +92,11 @@ pub(super) fn update(connection: &Connection, record: &TaskRecord) -> Result<(),
         connection
             .prepare_cached("INSERT OR REPLACE INTO large_answers (task, answer) VALUES (?1, ?2)")?
             .execute(params![number, answer])?;
+    } else {
+        // An earlier answer would count instead of this one.
+        connection.prepare_cached("DELETE FROM large_answers WHERE task = ?1")?.execute([number])?;
     }
-    if record.status.is_final() {
+    if record.status == TaskStatus::Completed {
         connection.prepare_cached("INSERT OR IGNORE INTO unindexed_tasks (number) VALUES (?1)")?.execute([number])?;
     }
     let ended = record.status.is_final().then(|| row::nanos(record.finished.unwrap_or(record.created)));

@@ -30,12 +30,11 @@ impl Parser<'_> {
                     self.bump();
                     self.double_quoted(&mut word)?;
                 }
+                // A line that continues within a word: bash joins the lines before it looks for expansions and reserved words.
+                '\\' if self.rest.starts_with("\\\n") => return Err(Uncertain),
                 '\\' => {
                     self.bump();
-                    // A line that continues.
-                    if let Some(escaped) = self.bump().filter(|escaped| *escaped != '\n') {
-                        word.value.push(escaped);
-                    }
+                    word.value.extend(self.bump());
                     word.is_quoted = true;
                 }
                 '$' | '`' => self.expansion(&mut word)?,
@@ -68,15 +67,14 @@ impl Parser<'_> {
                     self.bump();
                     return Ok(());
                 }
+                '\\' if self.rest.starts_with("\\\n") => return Err(Uncertain),
                 '\\' => {
                     self.bump();
                     let escaped = self.bump().ok_or(Uncertain)?;
-                    if !matches!(escaped, '$' | '`' | '"' | '\\' | '\n') {
+                    if !matches!(escaped, '$' | '`' | '"' | '\\') {
                         word.value.push('\\');
                     }
-                    if escaped != '\n' {
-                        word.value.push(escaped);
-                    }
+                    word.value.push(escaped);
                 }
                 '$' | '`' => self.expansion(word)?,
                 c => {
@@ -117,7 +115,8 @@ impl Parser<'_> {
                 self.rest = rest;
                 Ok(())
             }
-            Some('\'' | '"') => Err(Uncertain),
+            // `$[ ]` evaluates like `$(( ))`.
+            Some('\'' | '"' | '[') => Err(Uncertain),
             Some(c) if c.is_ascii_alphanumeric() || matches!(c, '_' | '?' | '!' | '#' | '@' | '*' | '$' | '-') => {
                 word.is_dynamic = true;
                 self.bump();

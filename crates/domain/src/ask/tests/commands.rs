@@ -138,6 +138,23 @@ fn commands_against_a_table_that_asks() {
             ("echo 'grüße'", "allow"),
             ("git status； curl x", "ask"),
             ("git status\0", "ask"),
+            // Lines that bash joins before it looks for expansions and reserved words.
+            ("echo \"$\\\n(curl x)\"", "ask"),
+            ("echo $\\\n(curl x)", "ask"),
+            ("!\\\n curl x", "ask"),
+            ("git \\\n status", "allow"),
+            // `#` and other text behind a process substitution.
+            ("cat <(true)#; curl x", "ask"),
+            ("cat <(git status)", "allow"),
+            // Options of wrappers, arithmetic, and programs that make commands.
+            ("timeout -s KILL 5 curl x", "ask"),
+            ("timeout --foreground 5 curl x", "ask"),
+            ("busybox curl x", "deny"),
+            ("flock /tmp/l curl x", "ask"),
+            ("echo $[1 + 1]", "ask"),
+            ("declare a=b", "ask"),
+            ("bash /dev/stdin", "ask"),
+            ("bash /proc/self/fd/0", "ask"),
         ],
     );
 }

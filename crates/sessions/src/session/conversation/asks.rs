@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use claude_stream::HookAnswer;
 use domain::ask::{
     AskAnswer, AskDecision, AskEnd, AskId, AskKind, AskRecord, AskState, DecidedBy, OnTimeout, Remember, Remembered,
     Rule, Stance, ToolCall, Verdict, questions_of, rule_to_remember,
@@ -10,6 +11,7 @@ use domain::ask::{
 use domain::event::Event;
 use domain::task::{ErrorType, Failure};
 use jiff::{SignedDuration, Timestamp};
+use observe::redact::MASK;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::{debug, info};
@@ -23,6 +25,9 @@ use crate::session::tasks::Tasks;
 
 /// The most open asks of one task. The model asks again for a call beyond.
 const MAX_OPEN: usize = 32;
+
+/// The longest title and description of a call, in characters.
+const MAX_WORDS: usize = 1000;
 
 /// The most decisions that a session or a task remembers.
 const MAX_REMEMBERED: usize = 200;
@@ -51,6 +56,10 @@ impl Conversation {
         };
         let decision = match self.dialogue.calls.note(&call.tool_use_id, request_id, call.asker) {
             Known::Open => return,
+            Known::Foreign => {
+                let reason = "another call has this id: call the tool again";
+                return self.outbox.push(claude_stream::hook_answer(request_id, HookAnswer::Deny { reason }));
+            }
             Known::Decided(decision) => decision,
             Known::Nothing => match self.decide(&call, context) {
                 Ok(decision) => decision,
@@ -87,7 +96,9 @@ impl Conversation {
             ("ExitPlanMode" | "EnterPlanMode", Stance::Deny) => return Ok(deny("this agent makes no plans")),
             // These tools always ask by themselves.
             ("AskUserQuestion" | "ExitPlanMode" | "EnterPlanMode", _) if is_hook => return Ok(CallDecision::Undecided),
-            ("EnterPlanMode", _) | ("ExitPlanMode", Stance::Allow) => return Ok(allow),
+            ("EnterPlanMode", _) | ("ExitPlanMode", Stance::Allow) => {
+                return if let Verdict::Ask(rule @ Some(_)) = verdict { Err(rule) } else { Ok(allow) };
+            }
             ("AskUserQuestion", _) if questions_of(call.input.get()).is_none() => {
                 return Ok(deny("the questions could not be read: ask again in the form of the tool"));
             }
@@ -137,10 +148,11 @@ impl Conversation {
             tool_use_id: call.tool_use_id.clone(),
             input,
             truncated,
-            title: call.title,
-            description: call.description,
+            title: call.title.map(shortened),
+            description: call.description.map(shortened),
             asked_by,
-            rule: rule.filter(|_| kind == AskKind::Permission),
+            // A rule with a mask would describe other calls too.
+            rule: rule.filter(|_| kind == AskKind::Permission && !json.contains(MASK)),
             questions: if kind == AskKind::Question { questions_of(json).unwrap_or_default() } else { Vec::new() },
             tool: call.tool,
             created,
@@ -330,8 +342,14 @@ impl Conversation {
     pub(crate) fn asks_expire_at(&self) -> Option<Instant> {
         let next = self.asks.open.values().map(|ask| ask.expires_at).min()?;
         let left: Duration = next.duration_since(Timestamp::now()).try_into().unwrap_or_default();
-        Some(Instant::now() + left)
+        // A clock that jumps is noticed within a minute.
+        Some(Instant::now() + left.min(Duration::from_mins(1)))
     }
+}
+
+/// The CLI's and the model's words for a call.
+fn shortened(text: String) -> String {
+    if text.chars().count() <= MAX_WORDS { text } else { text.chars().take(MAX_WORDS).chain(['…']).collect() }
 }
 
 fn deny(message: &str) -> CallDecision {

@@ -61,6 +61,8 @@ pub(super) enum Known {
     /// A person has not decided yet.
     Open,
     Decided(CallDecision),
+    /// The id belongs to another call, whose decision says nothing about this one.
+    Foreign,
 }
 
 impl Calls {
@@ -71,6 +73,10 @@ impl Calls {
             Asker::Permission => RequestBy::Permission,
         };
         let call = self.0.entry(tool_use_id.to_owned()).or_default();
+        let is_other = |request: &CallRequest| request.by == RequestBy::Hook && request.id != request_id;
+        if by == RequestBy::Hook && call.requests.iter().any(is_other) {
+            return Known::Foreign;
+        }
         // The next coordinator may read a request again.
         if !call.requests.iter().any(|request| request.id == request_id) {
             call.requests.push(CallRequest { id: request_id.to_owned(), by, is_answered: false });
